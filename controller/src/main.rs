@@ -1,0 +1,2 @@
+//! `isolane`.
+fn main() {}
