@@ -1,1 +1,5 @@
 //! Test labs.
+pub mod error;
+pub mod host;
+pub mod netns;
+pub mod rights;
