@@ -14,23 +14,25 @@ const DEVICE: &str = "eth0";
 pub struct Machine {
     namespace: NetNs,
     port: String,
+    address: Ipv4Addr,
 }
 
 impl Machine {
-    /// Makes the machine; `port` is the name of the pair's other end, in the switch's namespace.
+    /// Makes the machine with an address in a /24; `port` is the name of the pair's other end, in the switch's
+    /// namespace.
     ///
     /// # Errors
     /// [`LabError`] without the right to, or when the port's name is taken or longer than 15 bytes.
-    pub fn create(port: &str, switch: &NetNs) -> Result<Self, LabError> {
+    pub fn create(port: &str, switch: &NetNs, address: Ipv4Addr) -> Result<Self, LabError> {
         let namespace = NetNs::new(port)?;
         namespace.ip(&format!(
-            "link add {DEVICE} type veth peer name {port} mtu {EDGE_MTU} netns {}\nlink set {DEVICE} up",
+            "link add {DEVICE} type veth peer name {port} mtu {EDGE_MTU} netns {}\nlink set {DEVICE} up\naddr add {address}/24 dev {DEVICE}",
             switch.path()
         ))?;
         switch.ip(&format!("link set {port} up"))?;
         // A userspace switch doesn't fill in checksums that the kernel leaves to the device.
         namespace.run("ethtool", ["-K", DEVICE, "tx", "off"])?;
-        Ok(Self { namespace, port: port.to_owned() })
+        Ok(Self { namespace, port: port.to_owned(), address })
     }
 
     /// The switch's port this machine is at.
@@ -43,12 +45,9 @@ impl Machine {
         &self.namespace
     }
 
-    /// Gives the machine an address, in a /24.
-    ///
-    /// # Errors
-    /// [`LabError::Command`] when `ip` refuses.
-    pub fn address(&self, address: Ipv4Addr) -> Result<(), LabError> {
-        self.namespace.ip(&format!("addr replace {address}/24 dev {DEVICE}"))
+    /// Its address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
     }
 
     /// Pings once, waiting `seconds` for the answer; forgets the neighbour first, so that ARP is part of it.
