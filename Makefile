@@ -1,0 +1,46 @@
+# What people and CI run. Each target says on failure what to do.
+
+CARGO ?= cargo
+
+.PHONY: demo test check setup build fmt-check clippy docs deny openapi
+
+## Shows isolated networks on three switches in a ring: real Open vSwitch as root, else embedded switches.
+demo: build
+	$(CARGO) run --quiet --locked -p testbed -- demo
+
+## Everything that can be tested here. Labs on real Open vSwitch need root, and say so when they are skipped.
+test: build
+	$(CARGO) test --workspace --locked
+
+## What must hold before a change goes in.
+check: fmt-check clippy docs test deny openapi
+
+## Installs the toolchain and packages that the others need (Debian, Ubuntu).
+setup:
+	scripts/setup
+
+# Tests and the demo start these programs.
+build:
+	$(CARGO) build --workspace --bins --locked
+
+fmt-check:
+	$(CARGO) fmt --all -- --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+## Licences, sources, bans and known security holes of what we depend on; needs the network for the last.
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check; \
+	else \
+		echo "SKIPPED: deny: cargo-deny is not installed (run: cargo install --locked cargo-deny)" >&2; \
+	fi
+
+# The document in the repository is the one that the code makes.
+openapi:
+	$(CARGO) run --quiet --locked -p api --example openapi | diff -u openapi.json - \
+		|| { echo "openapi.json is stale (run: cargo run -p api --example openapi > openapi.json)" >&2; exit 1; }
