@@ -16,6 +16,7 @@
 //! How a test can know that a frame did *not* arrive is explained at the fence ([`Lab::probe`]).
 
 mod build;
+mod capture;
 mod dump;
 mod fence;
 mod guard;
@@ -28,6 +29,7 @@ mod topology;
 mod wiring;
 
 pub use build::LabSpec;
+pub use capture::Capture;
 pub use heard::Heard;
 pub use instance::Ovs;
 pub use lab::Lab;

@@ -93,6 +93,7 @@ impl LabSpec {
             ids: AtomicU64::new(1),
             _entered: entered,
             namespace,
+            folder,
             _guard: guard,
         };
         lab.warm_up()?;

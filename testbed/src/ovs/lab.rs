@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::build::LabSpec;
+use super::capture::Capture;
 use super::guard::Guard;
 use super::instance::Ovs;
 use super::node::Port;
@@ -36,6 +38,7 @@ pub struct Lab {
     pub(super) ids: AtomicU64,
     pub(super) _entered: Entered,
     pub(super) namespace: Arc<NetNs>,
+    pub(super) folder: PathBuf,
     pub(super) _guard: Guard,
 }
 
@@ -217,6 +220,15 @@ impl Lab {
             }
         }
         seen.iter().flat_map(|ovs| ovs.openflow_warnings()).collect()
+    }
+
+    /// Takes down what switches and their controller say from now on, for tshark to judge.
+    ///
+    /// # Errors
+    /// [`LabError`] when tcpdump isn't installed.
+    pub fn capture_control(&self) -> Result<Capture, LabError> {
+        let wire = wiring::control_wire(self.spec.trunks);
+        Capture::start(&self.namespace, wire, self.controller_addr().port(), &self.folder)
     }
 
     /// All flows and groups of all switches, as text that two points in time can be compared by.

@@ -132,7 +132,7 @@ impl Host {
         self.mac
     }
 
-    /// Which switch it is at, by its place in [`Lab::switches`].
+    /// Which switch it is at, by its place in [`Lab::switches`](super::Lab::switches).
     pub fn switch(&self) -> usize {
         self.switch
     }

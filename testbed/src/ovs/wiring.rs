@@ -31,6 +31,15 @@ pub fn controller(trunks: Trunks) -> SocketAddr {
     (address, CONTROLLER_PORT).into()
 }
 
+/// The device of the lab's namespace that OpenFlow goes over, and an address that is reached over it.
+pub fn control_wire(trunks: Trunks) -> (&'static str, Ipv4Addr) {
+    if trunks.share_one_ovs() {
+        ("lo", Ipv4Addr::LOCALHOST)
+    } else {
+        ("mgmt", Ipv4Addr::new(10, 200, 0, 2))
+    }
+}
+
 /// The address of node `index` (from 0) that tunnels end at.
 pub fn underlay_address(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 201, 0, host_byte(index))
