@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check setup build fmt-check clippy docs deny openapi
+.PHONY: demo test check setup build fmt-check clippy docs deny advisories openapi
 
 ## Shows isolated networks on three switches in a ring: real Open vSwitch as root, else embedded switches.
 demo: build
@@ -32,13 +32,17 @@ clippy:
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-## Licences, sources, bans and known security holes of what we depend on; needs the network for the last.
+## Licences, sources and bans of what we depend on.
 deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-		$(CARGO) deny --locked check; \
+		$(CARGO) deny --locked check bans licenses sources; \
 	else \
 		echo "SKIPPED: deny: cargo-deny is not installed (run: cargo install --locked cargo-deny)" >&2; \
 	fi
+
+## Known security holes of what we depend on. Needs cargo-deny and the network, so check doesn't include it.
+advisories:
+	$(CARGO) deny --locked check advisories
 
 # The document in the repository is the one that the code makes.
 openapi:

@@ -211,15 +211,20 @@ impl Lab {
         self.host(name)
     }
 
+    /// Makes all switches forget cached decisions, so that what is installed now acts from the next frame on.
+    ///
+    /// See [`OvsNode::forget_decisions`](super::OvsNode::forget_decisions): without it, a story also measures how fast
+    /// Open vSwitch looks through its cache.
+    ///
+    /// # Errors
+    /// [`LabError::Command`] when a switch's daemon is dead.
+    pub fn forget_decisions(&self) -> Result<(), LabError> {
+        self.all_ovs().into_iter().try_for_each(|ovs| ovs.appctl(["revalidator/purge"]).map(drop))
+    }
+
     /// Log lines in which any switch complains about OpenFlow messages.
     pub fn openflow_warnings(&self) -> Vec<String> {
-        let mut seen: Vec<&Arc<Ovs>> = Vec::new();
-        for ovs in self.switches.iter().map(|switch| switch.node.ovs()) {
-            if !seen.iter().any(|it| Arc::ptr_eq(it, ovs)) {
-                seen.push(ovs);
-            }
-        }
-        seen.iter().flat_map(|ovs| ovs.openflow_warnings()).collect()
+        self.all_ovs().into_iter().flat_map(Ovs::openflow_warnings).collect()
     }
 
     /// Takes down what switches and their controller say from now on, for tshark to judge.
@@ -257,6 +262,12 @@ impl Lab {
 
     fn index(&self, switch: &str) -> Result<usize, LabError> {
         found(self.switches.iter().position(|it| it.name() == switch), "switch", switch)
+    }
+
+    /// Each Open vSwitch once.
+    fn all_ovs(&self) -> Vec<&Ovs> {
+        let all = self.switches.iter().map(|switch| &**switch.node.ovs());
+        if self.spec.trunks.share_one_ovs() { all.take(1).collect() } else { all.collect() }
     }
 
     fn sharing(&self, ovs: &Arc<Ovs>) -> Vec<usize> {
