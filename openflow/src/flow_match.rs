@@ -1,0 +1,114 @@
+//! Which frames a flow is about (1.3.5, 7.2.3, `ofp_match`).
+
+use crate::oxm::Oxm;
+use crate::wire::{DecodeError, DecodeErrorKind, Reader, Scope, Writer};
+
+/// Conditions that a frame must all meet; none at all matches every frame.
+///
+/// type u16 = 1 | length u16, without the padding | fields … | pad to 8
+///
+/// The fields keep their order; prerequisites come before what needs them.
+///
+/// ```
+/// use openflow::{MacAddr, Match, VlanVid};
+/// let tagged = Match::new().in_port(3).vlan_vid(VlanVid::tagged(100));
+/// assert_eq!(tagged.vlan_vid_field().and_then(|vid| vid.value.id()), Some(100));
+///
+/// // A switch may report the same match in another order, or with a mask of all ones.
+/// let reported = Match::new().vlan_vid_masked(VlanVid::tagged(100), VlanVid::EXACT).in_port(3);
+/// assert_ne!(reported, tagged);
+/// assert_eq!(reported.canonical(), tagged.canonical());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
+pub struct Match {
+    fields: Vec<Oxm>,
+}
+
+impl Match {
+    const OXM: u16 = 1;
+
+    /// The match of every frame.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { fields: Vec::new() }
+    }
+
+    /// The conditions, in their order.
+    #[must_use]
+    pub fn fields(&self) -> &[Oxm] {
+        &self.fields
+    }
+
+    /// Whether every frame matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Adds a condition; an earlier one on the same field is replaced where it stands.
+    #[must_use]
+    pub fn with(mut self, field: Oxm) -> Self {
+        match self.fields.iter_mut().find(|old| old.key() == field.key()) {
+            Some(old) => *old = field,
+            None => self.fields.push(field),
+        }
+        self
+    }
+
+    /// Appends a condition, even if there is one on this field.
+    pub fn push(&mut self, field: Oxm) {
+        self.fields.push(field);
+    }
+
+    /// The same match in its only canonical form: sorted by class and field, masks of all ones
+    /// and conditions without any bit left out, bits outside of masks cleared. Two matches that
+    /// have the same canonical form match the same frames.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let mut fields: Vec<_> = self.fields.iter().cloned().filter_map(Oxm::canonical).collect();
+        fields.sort_unstable_by(|a, b| a.key().cmp(&b.key()).then_with(|| a.cmp(b)));
+        fields.dedup();
+        Self { fields }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Writer<'_>) {
+        let start = out.len();
+        out.u16(Self::OXM);
+        out.u16(0);
+        for field in &self.fields {
+            field.encode(out);
+        }
+        out.patch_len(start + 2, start);
+        out.align(start);
+    }
+
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = body.peek_u16(0, "match type")?;
+        if kind != Self::OXM {
+            let kind = DecodeErrorKind::Value { value: kind.into(), expected: "1, OXM" };
+            return Err(body.clone().scoped(Scope::MatchType).error("match type", kind));
+        }
+        let start = body.left();
+        let mut inner = body.clone().scoped(Scope::Match);
+        let mut fields = inner.sized(2, 4, "match length")?;
+        let length = start - inner.left();
+        let padding = length.next_multiple_of(8) - length;
+        body.skip(length, "match")?;
+        body.skip(padding, "match padding")?;
+        fields.skip(4, "match header")?;
+        Ok(Self { fields: fields.many(Oxm::decode)? })
+    }
+}
+
+impl FromIterator<Oxm> for Match {
+    fn from_iter<I: IntoIterator<Item = Oxm>>(fields: I) -> Self {
+        Self { fields: fields.into_iter().collect() }
+    }
+}
+
+impl From<Vec<Oxm>> for Match {
+    fn from(fields: Vec<Oxm>) -> Self {
+        Self { fields }
+    }
+}

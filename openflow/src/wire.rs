@@ -1,0 +1,449 @@
+//! Bytes to values and back: `Reader`, `Writer` and their errors.
+//!
+//! A `Reader` covers a part of one message and never sees beyond it: every
+//! length field makes a smaller `Reader`. Its steps are nom's parsers; it adds
+//! the offset in the message and the field's name to their errors.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use nom::bytes::complete::take;
+use nom::number::complete::{be_u8, be_u16, be_u32, be_u64};
+use nom::{IResult, Parser};
+
+use crate::error::{
+    BadAction, BadInstruction, BadMatch, BadRequest, ErrorCode, ErrorMsg, GroupModFailed,
+    MeterModFailed, TableFeaturesFailed,
+};
+
+/// Why bytes are not a message. Decoding never panics.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}: {field} at byte {offset}: {kind}")]
+pub struct DecodeError {
+    /// The message's type, as the specification names it, in lower case.
+    pub message: &'static str,
+    /// The field, or the structure, that is wrong.
+    pub field: &'static str,
+    /// Where it starts, in bytes from the start of the message.
+    pub offset: usize,
+    /// What is wrong with it.
+    pub kind: DecodeErrorKind,
+    /// The part of the message it is in, which decides the OpenFlow error.
+    pub(crate) scope: Scope,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeErrorKind {
+    /// The message, or the structure around the field, ends too early.
+    #[error("{need} bytes needed, {left} left")]
+    Short {
+        /// Bytes the field takes.
+        need: usize,
+        /// Bytes there are.
+        left: usize,
+    },
+    /// Bytes are left where nothing may follow.
+    #[error("{extra} bytes too many")]
+    Trailing {
+        /// How many.
+        extra: usize,
+    },
+    /// A length field holds a value that its structure can't have.
+    #[error("length {length}, expected {expected}")]
+    Length {
+        /// What the length field says.
+        length: usize,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A value that can't be carried on, for nothing after it can be understood.
+    #[error("value {value}, expected {expected}")]
+    Value {
+        /// The value.
+        value: u64,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+/// Which part of a message is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Version,
+    Type,
+    Request,
+    Match,
+    MatchType,
+    Instruction,
+    Action,
+    SetField,
+    Bucket,
+    MeterBand,
+    TableFeatures,
+}
+
+impl DecodeError {
+    /// The OpenFlow error that the specification has for this mistake.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self.scope {
+            Scope::Version => ErrorCode::BadRequest(BadRequest::BadVersion),
+            Scope::Type => ErrorCode::BadRequest(BadRequest::BadType),
+            Scope::Request => ErrorCode::BadRequest(BadRequest::BadLen),
+            Scope::Match => ErrorCode::BadMatch(BadMatch::BadLen),
+            Scope::MatchType => ErrorCode::BadMatch(BadMatch::BadType),
+            Scope::Instruction => ErrorCode::BadInstruction(BadInstruction::BadLen),
+            Scope::Action => ErrorCode::BadAction(BadAction::BadLen),
+            Scope::SetField => ErrorCode::BadAction(BadAction::BadSetLen),
+            Scope::Bucket => ErrorCode::GroupModFailed(GroupModFailed::BadBucket),
+            Scope::MeterBand => ErrorCode::MeterModFailed(MeterModFailed::BadBand),
+            Scope::TableFeatures => ErrorCode::TableFeaturesFailed(TableFeaturesFailed::BadLen),
+        }
+    }
+
+    /// The error message to answer `offending` with: the mistake's type and code
+    /// and the first bytes of `offending` itself, with its xid.
+    ///
+    /// `None` where no answer may be given: to an error, to a reply or an
+    /// asynchronous message (nobody asked for those to be judged), and to
+    /// less than a header.
+    #[must_use]
+    pub fn answer(&self, offending: &Bytes) -> Option<crate::Message> {
+        let header = crate::Header::decode(offending).ok()?;
+        let answerable = match crate::MessageType::from(header.message_type) {
+            crate::MessageType::Other(_) => true,
+            known => known.is_request(),
+        };
+        answerable.then(|| {
+            let error = ErrorMsg::about(self.code(), offending);
+            crate::Message::new(header.xid, crate::Body::Error(error))
+        })
+    }
+}
+
+/// Why a message can't be put on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// OpenFlow's length field has 16 bits. Send less at once: fewer buckets or
+    /// actions; a multipart reply can be cut with `MultipartReply::split`.
+    #[error("{message}: {length} bytes, a message holds at most 65535")]
+    TooLong {
+        /// The message's type.
+        message: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A raw match field that its 8-bit length can't describe.
+    #[error("{message}: a raw match field of {length} bytes, at most 255 fit")]
+    FieldTooLong {
+        /// The message's type.
+        message: &'static str,
+        /// The field's length in bytes.
+        length: usize,
+    },
+}
+
+/// A cursor over a part of one message.
+#[derive(Clone)]
+pub(crate) struct Reader<'a> {
+    whole: &'a Bytes,
+    rest: &'a [u8],
+    end: usize,
+    message: &'static str,
+    scope: Scope,
+}
+
+type Step<'a, T> = IResult<&'a [u8], T, ()>;
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(whole: &'a Bytes, message: &'static str) -> Self {
+        Self { whole, rest: whole, end: whole.len(), message, scope: Scope::Request }
+    }
+
+    /// Bytes not yet read.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Where the cursor is, from the start of the message.
+    pub(crate) fn offset(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    /// The same reader, its errors blamed on `scope`.
+    pub(crate) fn scoped(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    #[cold]
+    pub(crate) fn error(&self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
+        self.error_at(self.offset(), field, kind)
+    }
+
+    #[cold]
+    pub(crate) fn error_at(
+        &self,
+        offset: usize,
+        field: &'static str,
+        kind: DecodeErrorKind,
+    ) -> DecodeError {
+        DecodeError { message: self.message, field, offset, kind, scope: self.scope }
+    }
+
+    #[inline]
+    fn step<T>(
+        &mut self,
+        field: &'static str,
+        need: usize,
+        mut parser: impl Parser<&'a [u8], Output = T, Error = ()>,
+    ) -> Result<T, DecodeError> {
+        let parsed: Step<'a, T> = parser.parse(self.rest);
+        match parsed {
+            Ok((rest, value)) => {
+                self.rest = rest;
+                Ok(value)
+            }
+            Err(_) => Err(self.error(field, DecodeErrorKind::Short { need, left: self.left() })),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.step(field, 1, be_u8)
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.step(field, 2, be_u16)
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        self.step(field, 4, be_u32)
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        self.step(field, 8, be_u64)
+    }
+
+    #[inline]
+    pub(crate) fn array<const N: usize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<[u8; N], DecodeError> {
+        let bytes = self.step(field, N, take(N))?;
+        let mut array = [0; N];
+        array.copy_from_slice(bytes);
+        Ok(array)
+    }
+
+    /// Passes over `count` bytes, whatever they hold.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: usize, field: &'static str) -> Result<(), DecodeError> {
+        self.step(field, count, take(count)).map(|_| ())
+    }
+
+    /// The next `count` bytes, shared with the message, not copied.
+    pub(crate) fn bytes(
+        &mut self,
+        count: usize,
+        field: &'static str,
+    ) -> Result<Bytes, DecodeError> {
+        let from = self.offset();
+        self.skip(count, field)?;
+        Ok(self.whole.slice(from..from + count))
+    }
+
+    /// All that is left, shared with the message, not copied.
+    pub(crate) fn remainder(&mut self) -> Bytes {
+        let from = self.offset();
+        self.rest.advance(self.rest.len());
+        self.whole.slice(from..self.end)
+    }
+
+    /// A reader of the next `count` bytes alone.
+    #[inline]
+    pub(crate) fn part(&mut self, count: usize, field: &'static str) -> Result<Self, DecodeError> {
+        let from = self.offset();
+        let rest = self.step(field, count, take(count))?;
+        Ok(Self {
+            whole: self.whole,
+            rest,
+            end: from + count,
+            message: self.message,
+            scope: self.scope,
+        })
+    }
+
+    /// The 16-bit value `at` bytes ahead, left unread.
+    #[inline]
+    pub(crate) fn peek_u16(&self, at: usize, field: &'static str) -> Result<u16, DecodeError> {
+        let ahead: Step<'a, u16> = (take(at), be_u16).map(|(_, value)| value).parse(self.rest);
+        match ahead {
+            Ok((_, value)) => Ok(value),
+            Err(_) => {
+                Err(self.error(field, DecodeErrorKind::Short { need: at + 2, left: self.left() }))
+            }
+        }
+    }
+
+    /// A reader of the structure that starts here, whose length, header included,
+    /// is the 16-bit value `at` bytes in, and is at least `min`.
+    #[inline]
+    pub(crate) fn sized(
+        &mut self,
+        at: usize,
+        min: usize,
+        field: &'static str,
+    ) -> Result<Self, DecodeError> {
+        let length = usize::from(self.peek_u16(at, field)?);
+        if length < min {
+            let expected = "at least the structure's header";
+            let kind = DecodeErrorKind::Length { length, expected };
+            return Err(self.error_at(self.offset() + at, field, kind));
+        }
+        self.part(length, field)
+    }
+
+    /// As `sized`, for structures whose length is a multiple of 8.
+    #[inline]
+    pub(crate) fn aligned(
+        &mut self,
+        at: usize,
+        min: usize,
+        field: &'static str,
+    ) -> Result<Self, DecodeError> {
+        let length = usize::from(self.peek_u16(at, field)?);
+        if length % 8 != 0 {
+            let kind = DecodeErrorKind::Length { length, expected: "a multiple of 8" };
+            return Err(self.error_at(self.offset() + at, field, kind));
+        }
+        self.sized(at, min, field)
+    }
+
+    /// Reads elements until nothing is left. Each must take at least one byte.
+    #[inline]
+    pub(crate) fn many<T>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let mut list = Vec::new();
+        while !self.is_empty() {
+            list.push(element(self)?);
+        }
+        Ok(list)
+    }
+
+    /// Says that nothing may follow.
+    #[inline]
+    pub(crate) fn finish(&self, field: &'static str) -> Result<(), DecodeError> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(self.error(field, DecodeErrorKind::Trailing { extra: self.left() }))
+        }
+    }
+}
+
+/// Appends one message to a buffer; remembers the first thing that didn't fit.
+pub(crate) struct Writer<'a> {
+    out: &'a mut BytesMut,
+    /// Where the message starts in `out`.
+    start: usize,
+    field_too_long: Option<usize>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(out: &'a mut BytesMut) -> Self {
+        let start = out.len();
+        Self { out, start, field_too_long: None }
+    }
+
+    /// Bytes of this message so far.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.out.put_u8(value);
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.out.put_u16(value);
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.out.put_u32(value);
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.out.put_u64(value);
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.out.put_slice(bytes);
+    }
+
+    #[inline]
+    pub(crate) fn pad(&mut self, count: usize) {
+        self.out.put_bytes(0, count);
+    }
+
+    /// Pads so that what was written since `from` is a multiple of 8 long.
+    #[inline]
+    pub(crate) fn align(&mut self, from: usize) {
+        let odd = (self.len() - from) % 8;
+        if odd != 0 {
+            self.pad(8 - odd);
+        }
+    }
+
+    /// Writes the length of all since `from` into the 16 bits at `at`. A length that
+    /// doesn't fit makes the whole message too long, which `finish` reports.
+    #[inline]
+    pub(crate) fn patch_len(&mut self, at: usize, from: usize) {
+        let length = self.len() - from;
+        let bytes = (length as u16).to_be_bytes();
+        let at = self.start + at;
+        self.out[at..at + 2].copy_from_slice(&bytes);
+    }
+
+    /// The 8-bit length of a match field.
+    pub(crate) fn field_len(&mut self, length: usize) {
+        match u8::try_from(length) {
+            Ok(length) => self.u8(length),
+            Err(_) => {
+                self.field_too_long.get_or_insert(length);
+                self.u8(0);
+            }
+        }
+    }
+
+    /// Closes the message. On an error, `out` is as it was before it.
+    pub(crate) fn finish(self, message: &'static str) -> Result<(), EncodeError> {
+        let length = self.len();
+        let error = if let Some(length) = self.field_too_long {
+            EncodeError::FieldTooLong { message, length }
+        } else if length > usize::from(u16::MAX) {
+            EncodeError::TooLong { message, length }
+        } else {
+            return Ok(());
+        };
+        self.out.truncate(self.start);
+        Err(error)
+    }
+}
