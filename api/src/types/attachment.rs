@@ -1,7 +1,7 @@
 //! Attachments: ports that are held for somebody, and the pools they come from.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::name::{PortRef, SwitchRef};
 use crate::read_only::written;
@@ -59,15 +59,11 @@ pub struct Attachment {
 acknowledge!(Attachment);
 
 /// Which attachments are asked for; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachmentFilter {
     /// Only those of exactly this owner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     /// Only those whose owner starts with this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_prefix: Option<String>,
 }
 

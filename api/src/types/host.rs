@@ -1,7 +1,7 @@
 //! Hosts: which MAC address is where.
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::name::{PortRef, SwitchRef};
 use crate::values::{HostIp, MacAddr, NetworkName, Timestamp};
@@ -36,14 +36,10 @@ pub struct Host {
 }
 
 /// Which hosts are asked for; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilter {
     /// Only those of this network; one that doesn't exist has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkName>,
     /// Only those behind this switch; one that isn't known has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<SwitchRef>,
 }
