@@ -1,0 +1,269 @@
+//! Which ports are joined by links, found by announcements that leave one
+//! port and are heard at another.
+//!
+//! Pure: time comes in as `now`, nonces come in as values. A link counts once
+//! it is heard both ways. A port that hears two neighbours isn't used: either
+//! something shared is between (a hub, a relay), or somebody plays. What is
+//! heard must be signed, and fresh: its nonce left that very port within
+//! `limit`. While a switch of a link isn't connected, silence says nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use openflow::DatapathId;
+
+use crate::lldp::{Announcement, Nonce};
+use crate::model::{Place, spread};
+
+/// How often ports announce themselves, and how long silence is borne.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between two announcements of a port.
+    pub interval: Duration,
+    /// From the last announcement heard until the link is down.
+    pub limit: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), limit: Duration::from_secs(4) }
+    }
+}
+
+/// What an announcement told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing new.
+    Known,
+    /// A neighbour not heard on this port before; links may have changed.
+    New,
+    /// Signed, but not fresh: its nonce is unknown or too old. A replay.
+    Stale,
+    /// A second neighbour on one port.
+    SecondNeighbour(Place),
+}
+
+/// Discovery of links.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    timing: Timing,
+    sent: HashMap<Place, Sent>,
+    heard: BTreeMap<Place, BTreeMap<Place, Instant>>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    due: Instant,
+    recent: VecDeque<(Nonce, Instant)>,
+}
+
+impl Discovery {
+    /// With nothing known.
+    pub fn new(timing: Timing) -> Self {
+        Self { timing, ..Self::default() }
+    }
+
+    /// Announces a port from now on; its first announcement is due at once.
+    pub fn add(&mut self, place: Place, now: Instant) {
+        self.sent.entry(place).or_insert_with(|| Sent { due: now, recent: VecDeque::new() });
+    }
+
+    /// The port is no candidate any more, or is down: nothing that was heard
+    /// there or from there counts. Returns whether a link may have gone.
+    pub fn remove(&mut self, place: Place) -> bool {
+        self.sent.remove(&place);
+        let mut lost = self.heard.remove(&place).is_some();
+        for from in self.heard.values_mut() {
+            lost |= from.remove(&place).is_some();
+        }
+        self.heard.retain(|_, from| !from.is_empty());
+        lost
+    }
+
+    /// All ports that announce themselves.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.sent.keys().copied()
+    }
+
+    /// The ports whose announcement is due. Later ones are spread over the
+    /// interval, so that a thousand switches don't speak in one breath.
+    pub fn due(&mut self, now: Instant) -> Vec<Place> {
+        let interval = self.timing.interval;
+        let mut due = Vec::new();
+        for (&place, sent) in &mut self.sent {
+            if sent.due <= now {
+                let first = sent.recent.is_empty();
+                let share = spread(place.switch.0, u64::from(place.port.0)) % 1000;
+                sent.due = now + if first { interval * share as u32 / 1000 } else { interval };
+                due.push(place);
+            }
+        }
+        due
+    }
+
+    /// Makes a port's announcement due now.
+    pub fn hasten(&mut self, place: Place, now: Instant) {
+        if let Some(sent) = self.sent.get_mut(&place) {
+            sent.due = now;
+        }
+    }
+
+    /// An announcement leaves its port.
+    pub fn sent(&mut self, announcement: Announcement, now: Instant) {
+        let limit = self.timing.limit;
+        if let Some(sent) = self.sent.get_mut(&announcement.from) {
+            sent.recent.push_back((announcement.nonce, now));
+            while sent.recent.front().is_some_and(|(_, at)| now.duration_since(*at) > limit) {
+                sent.recent.pop_front();
+            }
+        }
+    }
+
+    /// An announcement with a good signature arrived at a port.
+    pub fn hear(&mut self, at: Place, announcement: &Announcement, now: Instant) -> Heard {
+        let from = announcement.from;
+        let fresh = self.sent.get(&from).is_some_and(|sent| {
+            let mut recent = sent.recent.iter();
+            recent.any(|(nonce, left)| {
+                *nonce == announcement.nonce && now.duration_since(*left) <= self.timing.limit
+            })
+        });
+        if !fresh || from == at || !self.sent.contains_key(&at) {
+            return Heard::Stale;
+        }
+        let neighbours = self.heard.entry(at).or_default();
+        let new = neighbours.insert(from, now).is_none();
+        let other = neighbours.keys().find(|other| **other != from).copied();
+        match other {
+            Some(other) if new => Heard::SecondNeighbour(other),
+            None if new => Heard::New,
+            _ => Heard::Known,
+        }
+    }
+
+    /// Forgets what is silent for too long. Returns whether anything went.
+    pub fn expire(&mut self, now: Instant, connected: impl Fn(DatapathId) -> bool) -> bool {
+        let limit = self.timing.limit;
+        let mut lost = false;
+        for (at, neighbours) in &mut self.heard {
+            neighbours.retain(|from, heard| {
+                if !connected(at.switch) || !connected(from.switch) {
+                    *heard = now;
+                }
+                let stays = now.duration_since(*heard) <= limit;
+                lost |= !stays;
+                stays
+            });
+        }
+        self.heard.retain(|_, neighbours| !neighbours.is_empty());
+        lost
+    }
+
+    /// The links that were heard both ways, and whose ends hear nobody else.
+    pub fn links(&self) -> BTreeSet<(Place, Place)> {
+        let pairs = self.heard.keys().filter_map(|&at| {
+            let from = self.only_neighbour(at)?;
+            let mutual = self.only_neighbour(from) == Some(at);
+            mutual.then(|| (at.min(from), at.max(from)))
+        });
+        pairs.collect()
+    }
+
+    /// Ports that hear more than one neighbour.
+    pub fn ambiguous(&self) -> impl Iterator<Item = (Place, Vec<Place>)> {
+        let several = self.heard.iter().filter(|(_, from)| from.len() > 1);
+        several.map(|(at, from)| (*at, from.keys().copied().collect()))
+    }
+
+    /// The neighbour last heard on a port, if there is just one.
+    pub fn only_neighbour(&self, at: Place) -> Option<Place> {
+        let neighbours = self.heard.get(&at)?;
+        (neighbours.len() == 1).then(|| neighbours.keys().next().copied())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openflow::PortNo;
+
+    use super::*;
+
+    fn place(switch: u64, port: u32) -> Place {
+        Place::new(DatapathId(switch), PortNo(port))
+    }
+
+    struct Bench {
+        discovery: Discovery,
+        now: Instant,
+        nonce: u8,
+    }
+
+    impl Bench {
+        fn new(places: &[Place]) -> Self {
+            let now = Instant::now();
+            let mut discovery = Discovery::new(Timing::default());
+            places.iter().for_each(|place| discovery.add(*place, now));
+            Self { discovery, now, nonce: 0 }
+        }
+
+        fn announce(&mut self, from: Place) -> Announcement {
+            self.nonce += 1;
+            let announcement = Announcement { from, nonce: [self.nonce; 16] };
+            self.discovery.sent(announcement, self.now);
+            announcement
+        }
+
+        fn cross(&mut self, from: Place, at: Place) -> Heard {
+            let announcement = self.announce(from);
+            self.discovery.hear(at, &announcement, self.now)
+        }
+
+        fn pass(&mut self, seconds: u64) -> bool {
+            self.now += Duration::from_secs(seconds);
+            self.discovery.expire(self.now, |_| true)
+        }
+    }
+
+    #[test]
+    fn a_link_counts_when_heard_both_ways_and_until_it_is_silent() {
+        let (a, b) = (place(1, 1), place(2, 1));
+        let mut bench = Bench::new(&[a, b]);
+        assert_eq!(bench.cross(a, b), Heard::New);
+        assert!(bench.discovery.links().is_empty(), "one way only");
+        assert_eq!(bench.cross(b, a), Heard::New);
+        assert_eq!(bench.discovery.links(), BTreeSet::from([(a, b)]));
+        assert!(!bench.pass(4));
+        assert_eq!(bench.cross(a, b), Heard::Known);
+        assert!(bench.pass(1), "b is silent for more than the limit");
+        assert!(bench.discovery.links().is_empty());
+    }
+
+    #[test]
+    fn silence_of_a_switch_that_is_away_says_nothing() {
+        let (a, b) = (place(1, 1), place(2, 1));
+        let mut bench = Bench::new(&[a, b]);
+        bench.cross(a, b);
+        bench.cross(b, a);
+        bench.now += Duration::from_secs(60);
+        assert!(!bench.discovery.expire(bench.now, |switch| switch != DatapathId(2)));
+        assert!(!bench.pass(3));
+        assert_eq!(bench.discovery.links().len(), 1, "it gets a whole limit to be heard again");
+    }
+
+    #[test]
+    fn a_replay_and_a_relay_make_no_link() {
+        let (a, b, c) = (place(1, 1), place(2, 1), place(3, 1));
+        let mut bench = Bench::new(&[a, b, c]);
+        let old = bench.announce(a);
+        bench.pass(5);
+        assert_eq!(bench.discovery.hear(b, &old, bench.now), Heard::Stale);
+        assert_eq!(bench.discovery.hear(a, &old, bench.now), Heard::Stale);
+
+        bench.cross(a, b);
+        bench.cross(b, a);
+        let relayed = bench.announce(c);
+        assert_eq!(bench.discovery.hear(b, &relayed, bench.now), Heard::SecondNeighbour(a));
+        assert!(bench.discovery.links().is_empty(), "a port with two neighbours isn't used");
+        assert_eq!(bench.discovery.ambiguous().count(), 1);
+    }
+}

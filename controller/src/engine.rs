@@ -1,0 +1,325 @@
+//! The one task that owns all state and decides.
+//!
+//! ```text
+//! REST ──calls──► ┌────────┐ ──apply, read, packet-out──► sessions ──► switches
+//! sessions ─events► Engine │
+//!        ─punts──► └────────┘ ──records──► store
+//! ```
+//!
+//! Everything that happens only changes state and marks networks dirty;
+//! `reconcile` works them off from the state as it is then, so a repeated or
+//! combined event costs time, never correctness. The engine never waits: what
+//! takes time is sent off, and its end comes back as an event.
+
+mod base;
+mod changes;
+mod learning;
+mod reconcile;
+mod status;
+mod switches;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant, SystemTime};
+
+use openflow::{DatapathId, MacAddr};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::discovery::{Discovery, Timing};
+use crate::graph::Graph;
+use crate::hosts::Hosts;
+use crate::ids::Ids;
+use crate::installed::Installed;
+use crate::intents::Intents;
+use crate::lldp;
+use crate::model::NetworkId;
+use crate::quiet::Quiet;
+use crate::southbound::{Event, Punt};
+use crate::store::Store;
+use crate::topology::Topology;
+use crate::views::Sources;
+
+pub use changes::Started;
+
+use learning::Probe;
+use reconcile::{Job, Report};
+use switches::Live;
+
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(25);
+/// Dirty networks worked off before events are looked at again.
+const BATCH: usize = 64;
+
+/// What a caller may do to the engine, run inside its task.
+type Call = Box<dyn FnOnce(&mut Engine) + Send>;
+
+/// All state, and what is under way.
+pub struct Engine {
+    intents: Intents,
+    store: Box<dyn Store>,
+    topology: Topology,
+    discovery: Discovery,
+    hosts: Hosts,
+    installed: Installed,
+    graph: Graph,
+    ids: Ids,
+    lldp_key: lldp::Key,
+    timing: Timing,
+    sessions: HashMap<DatapathId, Live>,
+    /// Switches that hold networks nobody here knows of; left alone.
+    foreign: HashSet<DatapathId>,
+    jobs: HashMap<NetworkId, Job>,
+    reports: HashMap<NetworkId, Report>,
+    /// How long a switch is left alone with a network it refused, next time.
+    backoffs: HashMap<(NetworkId, DatapathId), Duration>,
+    retries: BTreeSet<(Instant, NetworkId, DatapathId)>,
+    /// Plans that wait until what switches cached is surely gone.
+    lingering: BTreeSet<(Instant, NetworkId)>,
+    probes: HashMap<(NetworkId, MacAddr), Probe>,
+    dirty: Dirty,
+    waiters: HashMap<NetworkId, Vec<oneshot::Sender<()>>>,
+    pending: HashMap<u64, Pending>,
+    next_token: u64,
+    topology_due: Option<Instant>,
+    topology_settled: Instant,
+    /// Switches came or went since paths were last worked out.
+    switches_changed: bool,
+    next_tick: Instant,
+    /// Keeps what could be logged without end to a line a second.
+    quiet: Quiet,
+    /// Connections that were refused, by datapath id or address, and why.
+    refusals: BTreeMap<String, (SystemTime, String)>,
+    /// Whether the store ever held a network.
+    held_networks: bool,
+}
+
+/// What the answer with a token will be about.
+enum Pending {
+    Phase(NetworkId),
+    Base,
+    Reread(NetworkId),
+    Probe(NetworkId, MacAddr),
+}
+
+/// Networks whose slices may not be as they should, each once; those that
+/// somebody waits for first.
+#[derive(Default)]
+struct Dirty {
+    order: VecDeque<NetworkId>,
+    members: HashSet<NetworkId>,
+}
+
+impl Dirty {
+    fn push(&mut self, network: NetworkId, urgent: bool) {
+        if self.members.insert(network) {
+            if urgent {
+                self.order.push_front(network);
+            } else {
+                self.order.push_back(network);
+            }
+        } else if urgent && let Some(at) = self.order.iter().take(BATCH * 4).position(|id| *id == network) {
+            self.order.remove(at);
+            self.order.push_front(network);
+        }
+    }
+
+    fn pop(&mut self) -> Option<NetworkId> {
+        let network = self.order.pop_front()?;
+        self.members.remove(&network);
+        Some(network)
+    }
+}
+
+/// A way to the engine, cheap to clone.
+#[derive(Clone)]
+pub struct EngineHandle {
+    calls: mpsc::Sender<Call>,
+}
+
+/// The engine has ended, or has more to do than it can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It is shutting down.
+    #[error("the controller is shutting down")]
+    Closed,
+    /// Its queue is full; try again.
+    #[error("the controller has more to do than it can take right now")]
+    Busy,
+}
+
+impl EngineHandle {
+    /// Runs `call` inside the engine's task and returns what it returns.
+    ///
+    /// # Errors
+    /// [`CallError::Busy`] when the queue stays full for a second;
+    /// [`CallError::Closed`] once the engine ended.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Engine) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        let (answer, answered) = oneshot::channel();
+        let call: Call = Box::new(move |engine| {
+            // A caller that went away doesn't want to know.
+            let _ = answer.send(call(engine));
+        });
+        match self.calls.send_timeout(call, Duration::from_secs(1)).await {
+            Ok(()) => answered.await.map_err(|_| CallError::Closed),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(CallError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(CallError::Closed),
+        }
+    }
+}
+
+/// What the engine needs to start.
+pub struct EngineConfig {
+    /// Announcements of trunks.
+    pub timing: Timing,
+    /// What must survive.
+    pub store: Box<dyn Store>,
+    /// What announcements are signed with.
+    pub lldp_key: lldp::Key,
+}
+
+/// Where sessions report.
+pub struct Inputs {
+    /// Everything that must not be lost.
+    pub events: mpsc::Receiver<Event>,
+    /// Frames that switches sent up.
+    pub punts: mpsc::Receiver<Punt>,
+}
+
+impl Engine {
+    /// An engine with the store's state, and the way to call it.
+    ///
+    /// # Errors
+    /// What the store says when it can't be read.
+    pub fn new(config: EngineConfig) -> anyhow::Result<Self> {
+        let mut store = config.store;
+        let mut intents = Intents::default();
+        for record in store.load()? {
+            intents.apply(record);
+        }
+        let held_networks = intents.networks().next().is_some();
+        let ids = Ids::new(intents.networks().map(|network| network.id));
+        Ok(Self {
+            ids,
+            intents,
+            store,
+            topology: Topology::default(),
+            discovery: Discovery::new(config.timing),
+            hosts: Hosts::default(),
+            installed: Installed::default(),
+            graph: Graph::default(),
+            lldp_key: config.lldp_key,
+            timing: config.timing,
+            sessions: HashMap::new(),
+            foreign: HashSet::new(),
+            jobs: HashMap::new(),
+            reports: HashMap::new(),
+            backoffs: HashMap::new(),
+            retries: BTreeSet::new(),
+            lingering: BTreeSet::new(),
+            probes: HashMap::new(),
+            dirty: Dirty::default(),
+            waiters: HashMap::new(),
+            pending: HashMap::new(),
+            next_token: 1,
+            topology_due: None,
+            topology_settled: Instant::now(),
+            switches_changed: false,
+            next_tick: Instant::now(),
+            quiet: Quiet::default(),
+            refusals: BTreeMap::new(),
+            held_networks,
+        })
+    }
+
+    /// Starts the task. It ends when `stop` is cancelled.
+    pub fn spawn(self, inputs: Inputs, stop: CancellationToken) -> (EngineHandle, tokio::task::JoinHandle<()>) {
+        let (calls, calling) = mpsc::channel(1024);
+        let task = tokio::spawn(self.run(inputs, calling, stop));
+        (EngineHandle { calls }, task)
+    }
+
+    async fn run(mut self, mut inputs: Inputs, mut calls: mpsc::Receiver<Call>, stop: CancellationToken) {
+        loop {
+            let lingering = self.lingering.first().map(|(until, _)| *until);
+            let due = [lingering, self.topology_due].into_iter().flatten().fold(self.next_tick, Instant::min);
+            let wake = tokio::time::sleep_until(due.into());
+            let busy = !self.dirty.order.is_empty();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(event) = inputs.events.recv() => self.on_event(event),
+                Some(call) = calls.recv() => call(&mut self),
+                Some(punt) = inputs.punts.recv() => self.on_punt(&punt),
+                () = wake => {}
+                () = std::future::ready(()), if busy => {}
+            }
+            self.work(Instant::now());
+        }
+    }
+
+    /// Does what is due: timers, the topology, dirty networks.
+    fn work(&mut self, now: Instant) {
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(now);
+        }
+        self.go_on(now);
+        if self.topology_due.is_some_and(|due| now >= due) {
+            self.topology_due = None;
+            self.settle_topology(now);
+        }
+        for _ in 0..BATCH {
+            let Some(network) = self.dirty.pop() else { break };
+            self.reconcile(network, now);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.announce(now);
+        let Self { discovery, sessions, .. } = self;
+        if discovery.expire(now, |switch| sessions.contains_key(&switch)) {
+            self.topology_changed(now);
+        }
+        self.retry(now);
+        self.pursue_probes(now);
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Connected(connected) => self.on_connected(*connected, now),
+            Event::Disconnected { dpid, session, reason } => self.on_disconnected(dpid, session, &reason, now),
+            Event::Refused { dpid, peer, reason } => self.on_refused(dpid, peer, &reason),
+            Event::PortStatus { dpid, session, reason, port } => {
+                self.on_port_status(dpid, session, reason, &port, now);
+            }
+            Event::FlowRemoved { dpid, session, removed } => self.on_flow_removed(dpid, session, &removed),
+            Event::Applied { dpid, session, token, result } => self.on_applied(dpid, session, token, result, now),
+            Event::Read { dpid, session, token, result } => self.on_read(dpid, session, token, result, now),
+        }
+    }
+
+    fn token(&mut self, pending: Pending) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.pending.insert(token, pending);
+        token
+    }
+
+    /// Whether this store ever held a network. One that never did removes
+    /// nothing: a wrong data folder must not wipe a fabric (design §7).
+    const fn ever_held_a_network(&self) -> bool {
+        self.held_networks
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources {
+            intents: &self.intents,
+            topology: &self.topology,
+            hosts: &self.hosts,
+            installed: &self.installed,
+        }
+    }
+}

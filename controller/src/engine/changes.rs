@@ -1,0 +1,536 @@
+//! What callers may change, checked against what is there. Each change is a
+//! list of records, all or nothing; it takes effect in memory at once and is
+//! answered when it is durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Instant, SystemTime};
+
+use api::types::{Change, Document, DocumentPort, NetworkSpec, ObjectChange, ObjectKind, PortSpec, State, SwitchPatch};
+use api::values::{NetworkName, SetName};
+use api::{Problem, ProblemKind};
+use openflow::DatapathId;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::Engine;
+use crate::intents::{LinkEnds, NetworkRecord, PortRecord, Record, SwitchSpec};
+use crate::model::{Encap, NetworkId, Place, PortAt, SwitchRef};
+use crate::store::Committed;
+
+/// A change that was accepted and is on its way.
+pub struct Started<T> {
+    /// What was done.
+    pub done: T,
+    /// Resolves once it is durable.
+    pub committed: Committed,
+    /// Resolve once these networks are as they should be, as far as their
+    /// switches can be reached.
+    pub settled: Vec<(NetworkId, oneshot::Receiver<()>)>,
+}
+
+/// What an `apply` changes, worked out before anything is changed.
+#[derive(Default)]
+struct Draft {
+    records: Vec<Record>,
+    objects: Vec<ObjectChange>,
+    networks: BTreeMap<NetworkName, NetworkId>,
+    touched: BTreeSet<NetworkId>,
+    taken: Vec<NetworkId>,
+    places: BTreeSet<Place>,
+}
+
+impl Engine {
+    fn start<T>(&mut self, done: T, records: Vec<Record>, touched: impl IntoIterator<Item = NetworkId>) -> Started<T> {
+        for record in &records {
+            self.held_networks |= matches!(record, Record::Network(_));
+            self.intents.apply(record.clone());
+        }
+        let committed = self.store.commit(&records);
+        let settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
+        Started { done, committed, settled }
+    }
+
+    /// Makes a network, or changes it. With `only_new` a different one of the
+    /// same name is a problem.
+    ///
+    /// # Errors
+    /// `network-exists`, `ids-exhausted`.
+    pub fn put_network(&mut self, spec: NetworkSpec, only_new: bool) -> Result<Started<Change>, Problem> {
+        let existing = self.intents.network(&spec.name).cloned();
+        let (change, record) = match existing {
+            Some(record) if record.spec == spec => return Ok(self.start(Change::Unchanged, Vec::new(), [record.id])),
+            Some(_) if only_new => return Err(Problem::network_exists(&spec.name)),
+            Some(record) => (Change::Updated, NetworkRecord { spec, ..record }),
+            None => (Change::Created, NetworkRecord { id: self.take_id()?, spec, set: None }),
+        };
+        info!(network = %record.spec.name, id = %record.id, ?change, "network");
+        let id = record.id;
+        Ok(self.start(change, vec![Record::Network(record)], [id]))
+    }
+
+    fn take_id(&mut self) -> Result<NetworkId, Problem> {
+        self.ids.take().ok_or_else(|| {
+            let detail = format!("All {} network ids are in use or not yet released.", NetworkId::MAX);
+            Problem::new(ProblemKind::IdsExhausted, detail)
+        })
+    }
+
+    /// Removes a network; with `force` its ports leave it first.
+    ///
+    /// # Errors
+    /// `network-in-use`.
+    pub fn delete_network(&mut self, name: &NetworkName, force: bool) -> Result<Started<()>, Problem> {
+        let Some(record) = self.intents.network(name) else {
+            return Ok(self.start((), Vec::new(), []));
+        };
+        let id = record.id;
+        let ports: Vec<_> = self.intents.ports_of(name).map(|(at, _)| at.clone()).collect();
+        if !ports.is_empty() && !force {
+            return Err(Problem::network_in_use(name, ports.len()));
+        }
+        let places: Vec<_> = ports.iter().filter_map(|at| self.topology.resolve(at)).collect();
+        let mut records: Vec<_> = ports.into_iter().map(Record::NoPort).collect();
+        records.push(Record::NoNetwork(name.clone()));
+        info!(network = %name, %id, "network deleted");
+        self.release(id);
+        let started = self.start((), records, [id]);
+        self.left(&places);
+        Ok(started)
+    }
+
+    fn release(&mut self, id: NetworkId) {
+        self.ids.release(id);
+        self.hosts.forget(id);
+    }
+
+    /// The network of this name.
+    ///
+    /// # Errors
+    /// `network-not-found`.
+    pub fn network(&self, name: &NetworkName) -> Result<&NetworkRecord, Problem> {
+        self.intents.network(name).ok_or_else(|| Problem::network_not_found(name))
+    }
+
+    /// The reference under which a port is attached, if it is, by whatever
+    /// reference the caller gave.
+    pub fn attached(&self, at: &PortAt) -> Option<(PortAt, &PortRecord)> {
+        if let Some(port) = self.intents.port(at) {
+            return Some((at.clone(), port));
+        }
+        self.sources().occupant(self.topology.resolve(at)?)
+    }
+
+    /// Puts a port into a network.
+    ///
+    /// # Errors
+    /// `network-not-found`, `port-in-use`, `port-is-trunk`.
+    pub fn put_port(&mut self, name: &NetworkName, at: PortAt, spec: PortSpec) -> Result<Started<Change>, Problem> {
+        let id = self.network(name)?.id;
+        let existing = self.attached(&at).map(|(at, port)| (at, port.clone()));
+        let (change, record) = match existing {
+            Some((_, port)) if port.network != *name => {
+                return Err(Problem::port_in_use(&at.switch, &at.port, &port.network));
+            }
+            Some((_, port)) if port.spec == spec => return Ok(self.start(Change::Unchanged, Vec::new(), [id])),
+            Some((known, port)) => (Change::Updated, Record::Port(known, PortRecord { spec, ..port })),
+            None => {
+                self.refuse_trunk(&at)?;
+                (Change::Created, Record::Port(at.clone(), self.new_port(name.clone(), spec, None, 0)))
+            }
+        };
+        let started = self.start(change, vec![record], [id]);
+        self.joined(&at);
+        Ok(started)
+    }
+
+    fn new_port(&self, network: NetworkName, spec: PortSpec, set: Option<SetName>, later: u64) -> PortRecord {
+        PortRecord { network, spec, set, age: self.intents.next_age() + later, since: SystemTime::now() }
+    }
+
+    fn refuse_trunk(&self, at: &PortAt) -> Result<(), Problem> {
+        let place = self.topology.resolve(at);
+        let link = place.and_then(|place| self.topology.link_at(place));
+        let trunk = link.is_some_and(|link| link.up || link.declared);
+        let declared = self.intents.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
+        if trunk || declared { Err(Problem::port_is_trunk(&at.switch, &at.port)) } else { Ok(()) }
+    }
+
+    /// A port isn't announced any more before a network has it.
+    fn joined(&mut self, at: &PortAt) {
+        if let Some(place) = self.topology.resolve(at) {
+            self.refresh_port(place);
+        }
+    }
+
+    /// Ports that are in no network now: their hosts are forgotten, and who
+    /// waits for them is told.
+    fn left(&mut self, places: &[Place]) {
+        for &place in places {
+            if let Some((_, port)) = self.sources().occupant(place) {
+                let wanting = self.intents.network(&port.network).map(|network| network.id);
+                wanting.into_iter().for_each(|id| self.mark(id));
+            }
+            self.refresh_port(place);
+        }
+    }
+
+    /// Takes a port out of a network. Not being there is no problem.
+    pub fn delete_port(&mut self, name: &NetworkName, at: &PortAt) -> Started<bool> {
+        let id = self.intents.network(name).map(|network| network.id);
+        let known = self.attached(at).filter(|(_, port)| port.network == *name).map(|(known, _)| known);
+        let (Some(id), Some(known)) = (id, known) else {
+            // A detach that is repeated waits for the first one.
+            return self.start(false, Vec::new(), id);
+        };
+        let place = self.topology.resolve(&known);
+        let started = self.start(true, vec![Record::NoPort(known)], [id]);
+        if let Some(place) = place {
+            self.hosts.retain(id, |_, other| other != place);
+            self.left(&[place]);
+        }
+        started
+    }
+
+    /// Makes a whole document true, all or nothing. With `prune`, objects of
+    /// the same set that it doesn't name go.
+    ///
+    /// # Errors
+    /// The problems of its parts; `field` says which part.
+    pub fn apply(&mut self, document: &Document, prune: bool) -> Result<Started<Vec<ObjectChange>>, Problem> {
+        let mut draft = Draft::default();
+        match self.draft(document, prune, &mut draft) {
+            Ok(()) => {}
+            Err(problem) => {
+                for id in draft.taken {
+                    self.ids.release(id);
+                    self.ids.freed(id);
+                }
+                return Err(problem);
+            }
+        }
+        for record in &draft.records {
+            if let Record::NoNetwork(name) = record
+                && let Some(id) = self.intents.network(name).map(|network| network.id)
+            {
+                self.release(id);
+            }
+        }
+        let places: Vec<_> = draft.places.into_iter().collect();
+        let started = self.start(draft.objects, draft.records, draft.touched);
+        for &place in &places {
+            let occupant = self.sources().occupant(place).and_then(|(_, port)| Some(self.intents.network(&port.network)?.id));
+            let ids: Vec<_> = started.settled.iter().map(|(id, _)| *id).collect();
+            for id in ids.into_iter().filter(|id| Some(*id) != occupant) {
+                self.hosts.retain(id, |_, other| other != place);
+            }
+        }
+        self.left(&places);
+        Ok(started)
+    }
+
+    fn draft(&mut self, document: &Document, prune: bool, draft: &mut Draft) -> Result<(), Problem> {
+        for spec in &document.networks {
+            self.draft_network(spec, document.set.as_ref(), draft)?;
+        }
+        let mut claimed = BTreeSet::new();
+        for (n, port) in document.ports.iter().enumerate() {
+            let field = format!("/ports/{n}");
+            self.draft_port(port, document.set.as_ref(), n as u64, &mut claimed, draft).map_err(|problem| {
+                if problem.field().is_some() { problem } else { problem.at(field) }
+            })?;
+        }
+        if prune && let Some(set) = &document.set {
+            self.draft_prune(document, set, &claimed, draft)?;
+        }
+        Ok(())
+    }
+
+    fn draft_network(
+        &mut self,
+        spec: &NetworkSpec,
+        set: Option<&SetName>,
+        draft: &mut Draft,
+    ) -> Result<(), Problem> {
+        let existing = self.intents.network(&spec.name).cloned();
+        let (change, record) = match existing {
+            Some(record) if record.spec == *spec && (set.is_none() || record.set.as_ref() == set) => {
+                (Change::Unchanged, record)
+            }
+            Some(record) => {
+                let set = set.cloned().or(record.set);
+                (Change::Updated, NetworkRecord { spec: spec.clone(), set, ..record })
+            }
+            None => {
+                let id = self.take_id()?;
+                draft.taken.push(id);
+                (Change::Created, NetworkRecord { id, spec: spec.clone(), set: set.cloned() })
+            }
+        };
+        draft.networks.insert(spec.name.clone(), record.id);
+        draft.touched.insert(record.id);
+        draft.objects.push(object(ObjectKind::Network, &spec.name, None, change));
+        if change != Change::Unchanged {
+            draft.records.push(Record::Network(record));
+        }
+        Ok(())
+    }
+
+    fn draft_port(
+        &self,
+        port: &DocumentPort,
+        set: Option<&SetName>,
+        later: u64,
+        claimed: &mut BTreeSet<PortAt>,
+        draft: &mut Draft,
+    ) -> Result<(), Problem> {
+        let known = self.intents.network(&port.network).map(|network| network.id);
+        let id = draft.networks.get(&port.network).copied().or(known);
+        let Some(id) = id else { return Err(Problem::network_not_found(&port.network)) };
+        let at = PortAt { switch: port.switch.clone(), port: port.port.clone() };
+        let existing = self.attached(&at);
+        let key = existing.as_ref().map_or(&at, |(known, _)| known).clone();
+        if !claimed.insert(key.clone()) {
+            return Err(Problem::port_in_use(&at.switch, &at.port, &port.network));
+        }
+        let spec = port.spec();
+        let (change, record) = match existing {
+            Some((_, old)) if old.network != port.network && (set.is_none() || old.set.as_ref() != set) => {
+                return Err(Problem::port_in_use(&at.switch, &at.port, &old.network));
+            }
+            Some((_, old)) => {
+                let same_set = set.is_none() || old.set.as_ref() == set;
+                if old.network == port.network && old.spec == spec && same_set {
+                    (Change::Unchanged, old.clone())
+                } else {
+                    // A port of the same set moves to where the document has it now.
+                    draft.touched.extend(self.intents.network(&old.network).map(|network| network.id));
+                    let set = set.cloned().or_else(|| old.set.clone());
+                    (Change::Updated, PortRecord { network: port.network.clone(), spec, set, ..old.clone() })
+                }
+            }
+            None => {
+                self.refuse_trunk(&at)?;
+                (Change::Created, self.new_port(port.network.clone(), spec, set.cloned(), later))
+            }
+        };
+        draft.places.extend(self.topology.resolve(&key));
+        draft.touched.insert(id);
+        draft.objects.push(object(ObjectKind::Port, &port.network, Some(&key), change));
+        if change != Change::Unchanged {
+            draft.records.push(Record::Port(key, record));
+        }
+        Ok(())
+    }
+
+    fn draft_prune(
+        &self,
+        document: &Document,
+        set: &SetName,
+        claimed: &BTreeSet<PortAt>,
+        draft: &mut Draft,
+    ) -> Result<(), Problem> {
+        let mut gone = BTreeSet::new();
+        for (at, port) in self.intents.ports() {
+            if port.set.as_ref() == Some(set) && !claimed.contains(at) {
+                gone.insert(at);
+                draft.touched.extend(self.intents.network(&port.network).map(|network| network.id));
+                draft.places.extend(self.topology.resolve(at));
+                draft.objects.push(object(ObjectKind::Port, &port.network, Some(at), Change::Deleted));
+                draft.records.push(Record::NoPort(at.clone()));
+            }
+        }
+        for record in self.intents.networks() {
+            let name = &record.spec.name;
+            let named = document.networks.iter().any(|network| network.name == *name);
+            if record.set.as_ref() != Some(set) || named {
+                continue;
+            }
+            let stays = |(at, _): &(&PortAt, &PortRecord)| !gone.contains(at) && !claimed.contains(*at);
+            let left = self.intents.ports_of(name).filter(stays).count();
+            let joins = document.ports.iter().any(|port| port.network == *name);
+            if left > 0 || joins {
+                return Err(Problem::network_in_use(name, left.max(1)));
+            }
+            draft.touched.insert(record.id);
+            draft.objects.push(object(ObjectKind::Network, name, None, Change::Deleted));
+            draft.records.push(Record::NoNetwork(name.clone()));
+        }
+        Ok(())
+    }
+
+    /// Declares a link.
+    ///
+    /// # Errors
+    /// `link-exists`, `port-in-use`, and `invalid-value` for a link from a
+    /// switch to itself.
+    pub fn put_link(&mut self, a: PortAt, b: PortAt, encap: Encap) -> Result<Started<Change>, Problem> {
+        let same_switch = match (self.topology.find(&a.switch), self.topology.find(&b.switch)) {
+            (Some(a), Some(b)) => a == b,
+            _ => a.switch == b.switch,
+        };
+        if same_switch {
+            let why = "A link joins two switches; both ends given are on one.";
+            return Err(Problem::new(ProblemKind::InvalidValue, why).parameter("path", "switch"));
+        }
+        for end in [&a, &b] {
+            if let Some((_, port)) = self.attached(end) {
+                return Err(Problem::port_in_use(&end.switch, &end.port, &port.network));
+            }
+        }
+        let existing = self.declared_link(&a, &b);
+        let ends = existing.clone().unwrap_or_else(|| LinkEnds::new(a.clone(), b.clone()));
+        if existing.is_none() {
+            for end in [&a, &b] {
+                if let Some(other) = self.declared_at(end) {
+                    let (one, other) = other.ends();
+                    let detail = format!("{end} is already an end of the declared link {one} – {other}.");
+                    return Err(Problem::new(ProblemKind::LinkExists, detail));
+                }
+            }
+        }
+        let change = match self.intents.link(&ends) {
+            Some(old) if old == encap => Change::Unchanged,
+            Some(_) => Change::Updated,
+            None => Change::Created,
+        };
+        let records = if change == Change::Unchanged { Vec::new() } else { vec![Record::Link(ends, encap)] };
+        Ok(self.start_link(change, records, &[&a, &b]))
+    }
+
+    /// Takes a declaration back. Returns whether there was one.
+    pub fn delete_link(&mut self, a: &PortAt, b: &PortAt) -> Started<bool> {
+        let Some(ends) = self.declared_link(a, b) else { return self.start(false, Vec::new(), []) };
+        self.start_link(true, vec![Record::NoLink(ends)], &[a, b])
+    }
+
+    fn start_link<T>(&mut self, done: T, records: Vec<Record>, ends: &[&PortAt]) -> Started<T> {
+        let mut started = self.start(done, records, []);
+        let now = Instant::now();
+        for end in ends {
+            self.joined(end);
+        }
+        self.settle_topology(now);
+        for end in ends {
+            self.joined(end);
+        }
+        // Those that cross links at all may change their ways.
+        let crossing: Vec<_> = self
+            .intents
+            .networks()
+            .map(|network| network.id)
+            .filter(|id| self.dirty.members.contains(id) && self.intents_span_switches(*id))
+            .collect();
+        started.settled = crossing.into_iter().map(|id| (id, self.settled(id))).collect();
+        started
+    }
+
+    fn intents_span_switches(&self, id: NetworkId) -> bool {
+        let Some(record) = self.intents.by_id(id) else { return false };
+        let switches = self.intents.ports_of(&record.spec.name).map(|(at, _)| &at.switch);
+        switches.collect::<BTreeSet<&SwitchRef>>().len() > 1
+    }
+
+    /// The declared link between two ports, whatever references it was declared by.
+    pub fn declared_link(&self, a: &PortAt, b: &PortAt) -> Option<LinkEnds> {
+        let direct = LinkEnds::new(a.clone(), b.clone());
+        if self.intents.link(&direct).is_some() {
+            return Some(direct);
+        }
+        let wanted = (self.topology.resolve(a)?, self.topology.resolve(b)?);
+        let same = |ends: &&LinkEnds| {
+            let (one, other) = ends.ends();
+            let found = (self.topology.resolve(one), self.topology.resolve(other));
+            found == (Some(wanted.0), Some(wanted.1)) || found == (Some(wanted.1), Some(wanted.0))
+        };
+        self.intents.links().map(|(ends, _)| ends).find(same).cloned()
+    }
+
+    fn declared_at(&self, at: &PortAt) -> Option<&LinkEnds> {
+        let place = self.topology.resolve(at);
+        let is_end = |end: &PortAt| end == at || place.is_some() && self.topology.resolve(end) == place;
+        self.intents.links().map(|(ends, _)| ends).find(|ends| is_end(ends.ends().0) || is_end(ends.ends().1))
+    }
+
+    /// The switch a caller means.
+    ///
+    /// # Errors
+    /// `switch-not-found`.
+    pub fn find_switch(&self, switch: &SwitchRef) -> Result<DatapathId, Problem> {
+        self.topology.find(switch).ok_or_else(|| Problem::switch_not_found(switch))
+    }
+
+    /// Changes what is said of a switch.
+    ///
+    /// # Errors
+    /// `switch-not-found`, `name-in-use`.
+    pub fn patch_switch(&mut self, switch: &SwitchRef, patch: SwitchPatch) -> Result<Started<(Change, DatapathId)>, Problem> {
+        let id = self.find_switch(switch)?;
+        let old = self.intents.switch(id).cloned().unwrap_or_default();
+        let new = SwitchSpec {
+            name: patch.name.unwrap_or_else(|| old.name.clone()),
+            pool: patch.pool.unwrap_or_else(|| old.pool.clone()),
+            trunks: patch.trunks.unwrap_or_else(|| old.trunks.clone()),
+        };
+        if let Some(name) = new.name.as_ref().filter(|name| old.name.as_ref() != Some(*name)) {
+            let holder = self.topology.find(&SwitchRef::Name(name.clone())).filter(|holder| *holder != id);
+            if let Some(holder) = holder {
+                let detail = format!("Switch {holder} has the name {name}.");
+                return Err(Problem::new(ProblemKind::NameInUse, detail));
+            }
+        }
+        if new == old {
+            return Ok(self.start((Change::Unchanged, id), Vec::new(), []));
+        }
+        self.mark_networks_on(id);
+        let mut started = self.start((Change::Updated, id), vec![Record::Switch(id, new.clone())], []);
+        self.topology.specify(id, new);
+        self.mark_networks_on(id);
+        let ports: Vec<_> = self.topology.switch(id).into_iter().flat_map(|switch| switch.ports.keys().copied()).collect();
+        ports.into_iter().for_each(|port| self.refresh_port(Place::new(id, port)));
+        self.settle_topology(Instant::now());
+        let touched = self.installed.networks_on(id);
+        started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
+        Ok(started)
+    }
+
+    /// Forgets a switch that is gone for good: what it held is free.
+    ///
+    /// # Errors
+    /// `switch-connected`. Not being known is no problem.
+    pub fn delete_switch(&mut self, switch: &SwitchRef) -> Result<Started<()>, Problem> {
+        let Some(id) = self.topology.find(switch) else { return Ok(self.start((), Vec::new(), [])) };
+        if self.sessions.contains_key(&id) {
+            let detail = format!("Switch {switch} is connected; only one that is gone can be forgotten.");
+            return Err(Problem::new(ProblemKind::SwitchConnected, detail).with("switch", switch));
+        }
+        info!(switch = %id, "forgotten");
+        self.mark_networks_on(id);
+        let ports: Vec<_> = self.topology.switch(id).into_iter().flat_map(|switch| switch.ports.keys().copied()).collect();
+        for port in ports {
+            self.discovery.remove(Place::new(id, port));
+        }
+        self.topology.forget(id);
+        self.foreign.remove(&id);
+        for network in self.installed.drop_switch(id) {
+            if !self.installed.holds(network) {
+                self.ids.freed(network);
+            }
+            self.mark(network);
+        }
+        self.switches_changed = true;
+        self.topology_changed(Instant::now());
+        Ok(self.start((), vec![Record::NoSwitch(id)], []))
+    }
+}
+
+fn object(kind: ObjectKind, network: &NetworkName, at: Option<&PortAt>, change: Change) -> ObjectChange {
+    ObjectChange {
+        kind,
+        network: network.clone(),
+        switch: at.map(|at| at.switch.clone()),
+        port: at.map(|at| at.port.clone()),
+        change,
+        state: State::Installed,
+        reason: None,
+    }
+}

@@ -1,0 +1,226 @@
+//! What frames that switches send up tell: links, and where hosts are.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use openflow::{DatapathId, FlowRemoved, FlowRemovedReason, MacAddr};
+use tracing::{debug, info, warn};
+
+use super::{Engine, Pending};
+use crate::cookie::Cookie;
+use crate::discovery::Heard;
+use crate::hosts::Verdict;
+use crate::lift::{self, rule_of};
+use crate::lldp::{self, LldpError};
+use crate::model::{NetworkId, Place};
+use crate::diff::Rule;
+use crate::slice::Source;
+use crate::southbound::{Punt, SessionId, Tables};
+
+/// A host whose flow counts nothing for this long may have moved.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Moves that are looked into at a time.
+const MAX_PROBES: usize = 1024;
+
+/// Finds out whether the owner of a MAC that somebody claims still talks.
+#[derive(Debug)]
+pub(super) struct Probe {
+    old: Place,
+    claimant: Place,
+    /// When its counter is read next; `None` while an answer is awaited.
+    due: Option<Instant>,
+    packets: Option<u64>,
+}
+
+impl Engine {
+    pub(super) fn on_punt(&mut self, punt: &Punt) {
+        let current = self.sessions.get(&punt.dpid).is_some_and(|live| live.session == punt.session);
+        let Some(port) = punt.packet.match_.in_port_field().map(|field| field.value).filter(|_| current) else { return };
+        let at = Place::new(punt.dpid, port);
+        let frame = &punt.packet.data;
+        match punt.packet.match_.metadata_field().map(|field| field.value).and_then(lift::network_of_metadata) {
+            Some(network) => {
+                if let Some(Ok(mac)) = frame.get(6..12).map(<[u8; 6]>::try_from) {
+                    self.hear_host(network, MacAddr(mac), at, Instant::now());
+                }
+            }
+            None => self.hear_announcement(at, frame, Instant::now()),
+        }
+    }
+
+    fn hear_announcement(&mut self, at: Place, frame: &[u8], now: Instant) {
+        let announcement = match lldp::decode(frame, &self.lldp_key) {
+            Ok(announcement) => announcement,
+            Err(LldpError::Foreign) => return,
+            Err(error @ LldpError::Forged(_)) => {
+                metrics::counter!("isolane_lldp_refused_total", "reason" => "forged").increment(1);
+                if self.quiet.allows(("forged", at), now) {
+                    warn!(switch = %at.switch, port = %at.port, %error, "forged announcement");
+                }
+                return;
+            }
+        };
+        match self.discovery.hear(at, &announcement, now) {
+            Heard::Known => {}
+            Heard::New => {
+                // The other way is probably open as well.
+                self.discovery.hasten(at, now);
+                self.topology_changed(now);
+            }
+            Heard::Stale => {
+                metrics::counter!("isolane_lldp_refused_total", "reason" => "stale").increment(1);
+                if self.quiet.allows(("stale", at), now) {
+                    warn!(switch = %at.switch, port = %at.port, from = %announcement.from,
+                        "an announcement came late or twice: a replay?");
+                }
+            }
+            Heard::SecondNeighbour(other) => {
+                metrics::counter!("isolane_lldp_refused_total", "reason" => "second_neighbour").increment(1);
+                warn!(switch = %at.switch, port = %at.port, one = %other, other = %announcement.from,
+                    "the port hears two neighbours and isn't used: a hub, or a relay?");
+                self.topology_changed(now);
+            }
+        }
+    }
+
+    fn hear_host(&mut self, network: NetworkId, mac: MacAddr, at: Place, now: Instant) {
+        // Only what is a member right now may teach anything.
+        let member = self.installed.get(network, at.switch).is_some_and(|held| held.slice.edges.contains(&at.port));
+        let Some(record) = self.intents.by_id(network) else { return };
+        let wanted = self.sources().occupant(at);
+        let enforced = wanted.as_ref().is_none_or(|(_, port)| {
+            port.spec.enforce || self.intents.network(&port.network).is_none_or(|n| n.id != network)
+        });
+        if !member || enforced {
+            return;
+        }
+        if let Some(declared) = self.reports.get(&network).and_then(|report| report.declared.get(&mac)).copied() {
+            if declared != at {
+                self.report_conflict(network, mac, declared, at, now);
+            }
+            return;
+        }
+        let limit = record.spec.mac_limit.value() as usize;
+        match self.hosts.hear(network, mac, at, limit, SystemTime::now()) {
+            Verdict::NotAHost => {}
+            Verdict::Known => {
+                let held = self.installed.get(network, at.switch);
+                let source = Source::Learnt(at.port, mac);
+                if held.is_some_and(|held| held.sent.is_none() && !held.slice.sources.contains(&source)) {
+                    self.mark(network);
+                }
+            }
+            Verdict::Learnt => {
+                debug!(network = %network, %mac, %at, "learnt");
+                self.mark(network);
+            }
+            Verdict::Full => {
+                if self.quiet.allows(("full", at), now) {
+                    warn!(network = %network, %mac, limit, "the network knows as many MACs as it may; frames are flooded");
+                }
+                self.mark(network);
+            }
+            Verdict::Claim(old) => self.on_claim(network, mac, old, at, now),
+        }
+    }
+
+    /// A known MAC speaks elsewhere. It moved if its old port is gone or down;
+    /// else whether the old owner still talks decides.
+    fn on_claim(&mut self, network: NetworkId, mac: MacAddr, old: Place, at: Place, now: Instant) {
+        let held = self.installed.get(network, old.switch);
+        let member = held.is_some_and(|held| held.slice.edges.contains(&old.port));
+        if !member || !self.topology.is_up(old) {
+            self.move_host(network, mac, old, at);
+        } else if let Some(probe) = self.probes.get_mut(&(network, mac)) {
+            probe.claimant = at;
+        } else if self.probes.len() < MAX_PROBES {
+            let probe = Probe { old, claimant: at, due: Some(now), packets: None };
+            self.probes.insert((network, mac), probe);
+        }
+    }
+
+    fn move_host(&mut self, network: NetworkId, mac: MacAddr, old: Place, at: Place) {
+        info!(network = %network, %mac, from = %old, to = %at, "moved");
+        self.hosts.move_to(network, mac, at, SystemTime::now());
+        self.mark(network);
+    }
+
+    fn report_conflict(&mut self, network: NetworkId, mac: MacAddr, owner: Place, claimant: Place, now: Instant) {
+        metrics::counter!("isolane_mac_conflicts_total").increment(1);
+        let news = self.hosts.conflict(network, mac, claimant, now);
+        if news && self.quiet.allows(("mac-conflict", claimant), now) {
+            warn!(network = %network, %mac, %owner, %claimant, "mac-conflict: a second port claims a MAC; it stays where it is");
+        }
+    }
+
+    /// Reads the counters of hosts that may have moved.
+    pub(super) fn pursue_probes(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .probes
+            .iter()
+            .filter(|(_, probe)| probe.due.is_some_and(|due| due <= now))
+            .map(|(key, probe)| (*key, probe.old.switch))
+            .collect();
+        for ((network, mac), switch) in due {
+            let token = self.token(Pending::Probe(network, mac));
+            let (cookie, mask) = Cookie::of_network(network);
+            let live = self.sessions.get(&switch);
+            if live.is_some_and(|live| live.handle.read(token, cookie, mask).is_ok()) {
+                if let Some(probe) = self.probes.get_mut(&(network, mac)) {
+                    probe.due = None;
+                }
+            } else {
+                // A switch that is away can't say; its host stays.
+                self.pending.remove(&token);
+                self.probes.remove(&(network, mac));
+            }
+        }
+    }
+
+    pub(super) fn on_probe(&mut self, network: NetworkId, mac: MacAddr, tables: Option<Tables>, now: Instant) {
+        let Some(mut probe) = self.probes.remove(&(network, mac)) else { return };
+        let Some(tables) = tables else { return };
+        let known = self.hosts.find(network, mac).is_some_and(|entry| entry.place == probe.old);
+        if !known {
+            return;
+        }
+        let flow = tables.flows.iter().find(|flow| {
+            let learnt = Rule::Source(Source::Learnt(probe.old.port, mac));
+            rule_of(flow).is_some_and(|(id, rule)| id == network && rule == learnt)
+        });
+        let packets = flow.map(|flow| flow.packet_count);
+        match (packets, probe.packets) {
+            (None, _) => self.move_host(network, mac, probe.old, probe.claimant),
+            (Some(now_at), Some(before)) if now_at == before => {
+                self.move_host(network, mac, probe.old, probe.claimant);
+            }
+            (Some(_), Some(_)) => self.report_conflict(network, mac, probe.old, probe.claimant, now),
+            (Some(first), None) => {
+                probe.packets = Some(first);
+                probe.due = Some(now + SILENCE);
+                self.probes.insert((network, mac), probe);
+            }
+        }
+    }
+
+    pub(super) fn on_flow_removed(&mut self, switch: DatapathId, session: SessionId, removed: &FlowRemoved) {
+        let current = self.sessions.get(&switch).is_some_and(|live| live.session == session);
+        if !current || removed.reason == FlowRemovedReason::Delete {
+            return;
+        }
+        let Some((network, Rule::Source(source @ Source::Learnt(port, mac)))) = lift::rule_of_removed(removed) else {
+            return;
+        };
+        if let Some(held) = self.installed.get(network, switch) {
+            let mut held = held.clone();
+            held.slice.sources.remove(&source);
+            if let Some(sent) = &mut held.sent {
+                sent.sources.remove(&source);
+            }
+            self.hold(network, switch, held);
+        }
+        if self.hosts.age_out(network, mac, Place::new(switch, port)) {
+            debug!(network = %network, %mac, "aged out");
+        }
+        self.mark(network);
+    }
+}

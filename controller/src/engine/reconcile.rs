@@ -1,0 +1,482 @@
+//! A dirty network: view, compile, diff, plan, apply.
+//!
+//! One job a network at a time. A job carries out the phases of one plan; a
+//! phase ends when every switch in it has answered. If the topology changed
+//! meanwhile the rest of the plan is dropped and made anew; other changes
+//! wait for the plan's end, so that a busy network still makes progress.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use openflow::{DatapathId, MacAddr};
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use super::{Engine, Pending};
+use crate::compile::{Network, compile_all};
+use crate::cookie::Cookie;
+use crate::diff::diff;
+use crate::installed::Held;
+use crate::lift::lift;
+use crate::lower::{lower, rewrite};
+use crate::model::{NetworkId, Place};
+use crate::plan::{self, Phase, State};
+use crate::routes::routes;
+use crate::slice::Slice;
+use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
+use crate::views::cut_for_want_of_tags;
+
+/// Networks in work on one switch at a time; more wait for their turn.
+pub(super) const WINDOW: usize = 256;
+/// Before the first retry of what a switch refused; doubles up to the longest.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(32);
+/// Open vSwitch answers a barrier when its tables are changed; decisions that
+/// its datapath cached before act on for some milliseconds (up to 9 ms were
+/// measured on a loaded machine). Only after this are they surely gone.
+const CACHE: Duration = Duration::from_millis(20);
+
+/// A plan under way.
+#[derive(Debug)]
+pub(super) struct Job {
+    rest: VecDeque<Phase>,
+    outstanding: HashSet<DatapathId>,
+    /// The topology changed: what is left of the plan isn't worth anything.
+    pub stale: bool,
+    failed: bool,
+    /// Something else changed: there is reason for another look at the end.
+    again: bool,
+    /// Who waits for this plan's end.
+    waiters: Vec<oneshot::Sender<()>>,
+    /// Cached decisions may still act against the phase that was sent last.
+    lingers: bool,
+    /// Until when, once all switches have answered.
+    lingers_until: Option<Instant>,
+}
+
+impl Job {
+    /// Switches whose answer is awaited.
+    pub(super) fn switches(&self) -> Vec<DatapathId> {
+        self.outstanding.iter().copied().collect()
+    }
+}
+
+/// What is known of a network beside its slices.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Where declared MACs are: these aren't learnt.
+    pub declared: HashMap<MacAddr, Place>,
+    /// What each switch should hold and can't be told or didn't accept.
+    pub behind: BTreeMap<DatapathId, String>,
+    /// Why the network can't work as wanted, if so.
+    pub degraded: Option<String>,
+    /// What switches refused, until they take it.
+    pub refused: BTreeMap<DatapathId, Refusal>,
+}
+
+/// What a switch refused, and how long until it is asked again.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub reason: String,
+    backoff: Duration,
+}
+
+impl Engine {
+    /// Something about a network may have changed.
+    pub(super) fn mark(&mut self, network: NetworkId) {
+        self.dirty.push(network, false);
+    }
+
+    /// Resolves once the network is as it should be, as far as its switches
+    /// can be reached, from the state as it is now.
+    pub(super) fn settled(&mut self, network: NetworkId) -> oneshot::Receiver<()> {
+        let (done, settled) = oneshot::channel();
+        self.waiters.entry(network).or_default().push(done);
+        self.dirty.push(network, true);
+        settled
+    }
+
+    /// Every network is looked at again, and plans under way are made anew.
+    pub(super) fn mark_all(&mut self) {
+        for job in self.jobs.values_mut() {
+            job.stale = true;
+        }
+        let known: Vec<_> = self.intents.networks().map(|network| network.id).collect();
+        known.into_iter().for_each(|id| self.mark(id));
+        let leaving: Vec<_> = self.ids.releasing().collect();
+        leaving.into_iter().for_each(|id| self.mark(id));
+    }
+
+    pub(super) fn reconcile(&mut self, id: NetworkId, now: Instant) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.again = true;
+            return;
+        }
+        let network = self.sources().network(id);
+        let desired = match &network {
+            Some(network) => compile_all(network, &routes(id, &network.switches(), &self.graph)),
+            None => BTreeMap::new(),
+        };
+        self.note(id, network.as_ref());
+        let mut state = self.state(id, desired);
+        let mut phases: VecDeque<_> = plan::plan(&state, &self.topology).into();
+        self.add_damaged(id, &state, &mut phases);
+        self.note_behind(id, &mut state, now);
+        if phases.is_empty() {
+            tell(self.waiters.remove(&id).unwrap_or_default());
+            return;
+        }
+        if let Some(full) = self.full_switch(phases.iter().flat_map(BTreeMap::keys)) {
+            if let Some(live) = self.sessions.get_mut(&full) {
+                live.blocked.insert(id);
+            }
+            return;
+        }
+        debug!(network = %id, phases = phases.len(), "planned");
+        let waiters = self.waiters.remove(&id).unwrap_or_default();
+        let job = Job {
+            rest: phases,
+            outstanding: HashSet::new(),
+            stale: false,
+            failed: false,
+            again: false,
+            waiters,
+            lingers: false,
+            lingers_until: None,
+        };
+        self.jobs.insert(id, job);
+        self.next_phase(id, now);
+    }
+
+    /// Each switch that holds or should hold something: both, side by side.
+    fn state(&self, id: NetworkId, mut desired: BTreeMap<DatapathId, Slice>) -> BTreeMap<DatapathId, State> {
+        let held = self.installed.of(id).map(|(switch, held)| (switch, Some(held)));
+        let mut all: BTreeMap<_, _> = desired.keys().map(|switch| (*switch, None)).collect();
+        all.extend(held);
+        let state = all.into_iter().map(|(switch, held)| {
+            let installed = held.map(|held| held.slice.clone()).unwrap_or_default();
+            let desired = desired.remove(&switch).unwrap_or_default();
+            (switch, State { installed, desired, live: self.is_usable(id, switch) })
+        });
+        state.collect()
+    }
+
+    /// Whether a switch takes changes of this network now.
+    fn is_usable(&self, id: NetworkId, switch: DatapathId) -> bool {
+        let unsure = self.installed.get(id, switch).is_some_and(|held| held.sent.is_some());
+        let refused = self.reports.get(&id).is_some_and(|report| report.refused.contains_key(&switch));
+        self.sessions.contains_key(&switch) && !self.foreign.contains(&switch) && !unsure && !refused
+    }
+
+    /// Switches on which something isn't as any slice would be are written
+    /// anew, first of all.
+    fn add_damaged(&self, id: NetworkId, state: &BTreeMap<DatapathId, State>, phases: &mut VecDeque<Phase>) {
+        let damaged = self.installed.of(id).filter(|(_, held)| held.damaged);
+        let damaged = damaged.filter(|(switch, _)| state.get(switch).is_some_and(|state| state.live));
+        for (switch, held) in damaged {
+            let first = phases.front_mut();
+            match first {
+                Some(phase) => {
+                    phase.entry(switch).or_insert_with(|| held.slice.clone());
+                }
+                None => phases.push_front(BTreeMap::from([(switch, held.slice.clone())])),
+            }
+        }
+    }
+
+    fn full_switch<'a>(&self, mut switches: impl Iterator<Item = &'a DatapathId>) -> Option<DatapathId> {
+        let full = |switch: &&DatapathId| {
+            self.sessions.get(switch).is_some_and(|live| live.in_flight >= WINDOW)
+        };
+        switches.find(full).copied()
+    }
+
+    /// Starts phases until one has to wait for a switch, or the plan is done.
+    fn next_phase(&mut self, id: NetworkId, now: Instant) {
+        loop {
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            if !job.outstanding.is_empty() {
+                return;
+            }
+            if std::mem::take(&mut job.lingers) {
+                let until = now + CACHE;
+                job.lingers_until = Some(until);
+                self.lingering.insert((until, id));
+            }
+            if job.lingers_until.is_some_and(|until| until > now) {
+                return;
+            }
+            job.lingers_until = None;
+            let phase = if job.stale || job.failed { None } else { job.rest.pop_front() };
+            let Some(phase) = phase else {
+                self.end_job(id);
+                return;
+            };
+            for (switch, target) in phase {
+                self.send(id, switch, target, now);
+            }
+        }
+    }
+
+    /// Goes on with plans that waited for cached decisions to be gone.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        while let Some((until, id)) = self.lingering.first().copied().filter(|(until, _)| *until <= now) {
+            self.lingering.remove(&(until, id));
+            self.next_phase(id, now);
+        }
+    }
+
+    fn send(&mut self, id: NetworkId, switch: DatapathId, target: Slice, now: Instant) {
+        let held = self.installed.get(id, switch).cloned().unwrap_or_default();
+        let changes = diff(&held.slice, &target);
+        let disturbs = held.damaged || changes.disturbs();
+        let steps = if held.damaged { rewrite(id, &target, &held.strays) } else { lower(id, &changes) };
+        let token = self.token(Pending::Phase(id));
+        let Some(live) = self.sessions.get_mut(&switch) else {
+            self.pending.remove(&token);
+            self.fail_job(id);
+            return;
+        };
+        if let Err(error) = live.handle.apply(token, steps) {
+            warn!(switch = %switch, network = %id, %error, "changes could not be queued");
+            self.pending.remove(&token);
+            self.refuse(id, switch, format!("the switch takes changes too slowly: {error}"), now);
+            self.fail_job(id);
+            return;
+        }
+        live.in_flight += 1;
+        let caches = live.caches;
+        self.hold(id, switch, Held { sent: Some(target), ..held });
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.outstanding.insert(switch);
+            // What only adds disturbs nobody, but who waits for the end is
+            // promised that it acts on every frame.
+            let awaited = job.rest.is_empty() && !job.waiters.is_empty();
+            job.lingers |= caches && (disturbs || awaited);
+        }
+    }
+
+    fn fail_job(&mut self, id: NetworkId) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.failed = true;
+        }
+    }
+
+    /// Changes the mirror, and wakes whoever waits for what becomes free.
+    pub(super) fn hold(&mut self, id: NetworkId, switch: DatapathId, held: Held) {
+        let freed = self.installed.set(id, switch, held);
+        for place in freed {
+            if let Some((_, port)) = self.sources().occupant(place) {
+                let wanting = self.intents.network(&port.network).map(|network| network.id);
+                wanting.into_iter().for_each(|id| self.mark(id));
+            }
+            self.refresh_port(place);
+        }
+        if self.ids.is_releasing(id) && !self.installed.holds(id) {
+            self.ids.freed(id);
+            self.reports.remove(&id);
+            self.hosts.forget(id);
+        }
+    }
+
+    pub(super) fn on_applied(
+        &mut self,
+        switch: DatapathId,
+        session: SessionId,
+        token: u64,
+        result: Result<(), ApplyFailure>,
+        now: Instant,
+    ) {
+        let pending = self.pending.remove(&token);
+        let Some(live) = self.sessions.get_mut(&switch).filter(|live| live.session == session) else {
+            return;
+        };
+        live.in_flight = live.in_flight.saturating_sub(1);
+        if live.in_flight < WINDOW / 2 && !live.blocked.is_empty() {
+            let blocked = std::mem::take(&mut live.blocked);
+            blocked.into_iter().for_each(|id| self.mark(id));
+        }
+        match (pending, result) {
+            (Some(Pending::Phase(id)), Ok(())) => {
+                let target = self.installed.get(id, switch).and_then(|held| held.sent.clone());
+                self.hold(id, switch, Held { slice: target.unwrap_or_default(), ..Held::default() });
+                self.phase_answered(id, switch, now);
+            }
+            (Some(Pending::Phase(id)), Err(failure)) => {
+                let reason = failure.to_string();
+                warn!(switch = %switch, network = %id, %reason, "the switch refused a change");
+                self.refuse(id, switch, reason, now);
+                // What was taken and what wasn't, the switch itself knows best.
+                self.reread(id, switch);
+                self.fail_job(id);
+                self.phase_answered(id, switch, now);
+            }
+            (Some(Pending::Base), Err(failure)) => self.base_refused(switch, &failure.to_string()),
+            _ => {}
+        }
+    }
+
+    fn phase_answered(&mut self, id: NetworkId, switch: DatapathId, now: Instant) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.outstanding.remove(&switch);
+            self.next_phase(id, now);
+        }
+    }
+
+    /// The plan is done, or given up: then who waits waits for the next.
+    fn end_job(&mut self, id: NetworkId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let undone = job.stale || job.failed;
+        if undone {
+            let waited = !job.waiters.is_empty();
+            self.waiters.entry(id).or_default().extend(job.waiters);
+            self.dirty.push(id, waited);
+        } else {
+            tell(job.waiters);
+            if job.again {
+                let waited = self.waiters.contains_key(&id);
+                self.dirty.push(id, waited);
+            }
+        }
+    }
+
+    /// A switch's session is gone: what it was sent may or may not be there.
+    pub(super) fn give_up_on(&mut self, switch: DatapathId, now: Instant) {
+        let waiting: Vec<_> = self.jobs.iter_mut().filter_map(|(id, job)| {
+            job.stale = true;
+            job.outstanding.remove(&switch).then_some(*id)
+        }).collect();
+        waiting.into_iter().for_each(|id| self.next_phase(id, now));
+    }
+
+    fn reread(&mut self, id: NetworkId, switch: DatapathId) {
+        let token = self.token(Pending::Reread(id));
+        let (cookie, mask) = Cookie::of_network(id);
+        let Some(live) = self.sessions.get(&switch) else { return };
+        if let Err(error) = live.handle.read(token, cookie, mask) {
+            self.pending.remove(&token);
+            live.handle.close(&format!("its tables can't be read: {error}"));
+        }
+    }
+
+    pub(super) fn on_read(
+        &mut self,
+        switch: DatapathId,
+        session: SessionId,
+        token: u64,
+        result: Result<Tables, ReadFailure>,
+        now: Instant,
+    ) {
+        let pending = self.pending.remove(&token);
+        let Some(live) = self.sessions.get(&switch).filter(|live| live.session == session) else {
+            return;
+        };
+        match (pending, result) {
+            (Some(Pending::Reread(id)), Ok(tables)) => {
+                let mut lifted = lift(&tables.flows, &tables.groups);
+                let read = lifted.networks.remove(&id).unwrap_or_default();
+                self.hold(id, switch, Held { slice: read.slice, sent: None, damaged: read.damaged, strays: read.strays });
+                self.mark(id);
+            }
+            (Some(Pending::Reread(_)), Err(failure)) => {
+                live.handle.close(&format!("its tables can't be read: {failure}"));
+            }
+            (Some(Pending::Probe(id, mac)), result) => self.on_probe(id, mac, result.ok(), now),
+            _ => {}
+        }
+    }
+
+    fn refuse(&mut self, id: NetworkId, switch: DatapathId, reason: String, now: Instant) {
+        let before = self.backoffs.get(&(id, switch)).copied();
+        let backoff = before.map_or(FIRST_RETRY, |backoff| (backoff * 2).min(LONGEST_RETRY));
+        self.backoffs.insert((id, switch), backoff);
+        self.retries.insert((now + backoff, id, switch));
+        self.reports.entry(id).or_default().refused.insert(switch, Refusal { reason, backoff });
+    }
+
+    /// Asks switches again what they refused, once their time has come.
+    pub(super) fn retry(&mut self, now: Instant) {
+        while let Some((at, id, switch)) = self.retries.first().copied().filter(|(at, ..)| *at <= now) {
+            self.retries.remove(&(at, id, switch));
+            if let Some(report) = self.reports.get_mut(&id) {
+                report.refused.remove(&switch);
+            }
+            self.mark(id);
+        }
+    }
+
+    /// What answers to callers need to know of the network's view.
+    fn note(&mut self, id: NetworkId, network: Option<&Network>) {
+        let Some(network) = network else {
+            self.reports.entry(id).or_default().declared.clear();
+            return;
+        };
+        let declared = network.hosts.iter().filter(|(_, host)| !host.learnt);
+        let declared = declared.map(|(mac, host)| (*mac, host.place)).collect();
+        let degraded = cut_for_want_of_tags(network, &self.graph).map(|(a, b)| {
+            format!(
+                "no VLAN tag is left for it (there are 2047 networks' worth), so {} and {} can't reach each other: \
+                 delete networks, or declare the links between as tun_id",
+                self.topology.name_of(a),
+                self.topology.name_of(b)
+            )
+        });
+        let report = self.reports.entry(id).or_default();
+        report.declared = declared;
+        if report.degraded != degraded {
+            match &degraded {
+                Some(reason) => warn!(network = %id, %reason, "degraded"),
+                None => info!(network = %id, "not degraded any more"),
+            }
+            report.degraded = degraded;
+        }
+    }
+
+    /// Which switches don't hold what they should, and why.
+    fn note_behind(&mut self, id: NetworkId, state: &mut BTreeMap<DatapathId, State>, now: Instant) {
+        let behind: BTreeSet<_> = state
+            .iter()
+            .filter(|(_, state)| !state.live && state.installed != state.desired)
+            .map(|(switch, _)| *switch)
+            .collect();
+        let reasons: BTreeMap<_, _> =
+            behind.into_iter().map(|switch| (switch, self.why_unusable(id, switch, now))).collect();
+        let report = self.reports.entry(id).or_default();
+        report.behind = reasons;
+        // A switch that took everything starts anew when it refuses again.
+        let fine = state.iter().filter(|(_, state)| state.live && state.installed == state.desired);
+        for (switch, _) in fine {
+            self.backoffs.remove(&(id, *switch));
+        }
+    }
+
+    fn why_unusable(&self, id: NetworkId, switch: DatapathId, now: Instant) -> String {
+        let name = self.topology.name_of(switch);
+        if self.foreign.contains(&switch) {
+            return format!("switch {name} is in foreign-state: adopt or reset it");
+        }
+        if !self.sessions.contains_key(&switch) {
+            return match self.topology.switch(switch).and_then(|switch| switch.away_since) {
+                Some(since) => {
+                    format!("switch {name} is away since {} s ago", now.duration_since(since).as_secs())
+                }
+                None => format!("switch {name} is away"),
+            };
+        }
+        match self.reports.get(&id).and_then(|report| report.refused.get(&switch)) {
+            Some(refusal) => format!(
+                "switch {name} refused a change: {} (asked again every {} s)",
+                refusal.reason,
+                refusal.backoff.as_secs()
+            ),
+            None => format!("switch {name} is being read"),
+        }
+    }
+}
+
+fn tell(waiters: Vec<oneshot::Sender<()>>) {
+    for waiter in waiters {
+        // Who doesn't wait any more doesn't want to know.
+        let _ = waiter.send(());
+    }
+}

@@ -1,0 +1,286 @@
+//! Switches that come, go and change; links between them.
+
+use std::collections::{BTreeSet, HashSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use openflow::{DatapathId, PortNo, PortReason};
+use tracing::{info, warn};
+
+use super::Engine;
+use crate::base::BaseRule;
+use crate::installed::Held;
+use crate::lift::{Lifted, lift};
+use crate::model::{Name, NetworkId, Place, SwitchRef, by_id};
+use crate::slice::{Slice, Source};
+use crate::southbound::{Connected, SessionId, SwitchHandle};
+use crate::topology::{Description, Port, Switch};
+
+/// The topology is worked out anew at most this often.
+const SETTLE: Duration = Duration::from_millis(10);
+
+/// A switch with a session.
+pub(super) struct Live {
+    pub session: SessionId,
+    pub handle: SwitchHandle,
+    /// Networks whose changes it has not confirmed yet.
+    pub in_flight: usize,
+    /// Networks that wait until there are fewer.
+    pub blocked: HashSet<NetworkId>,
+    /// Its own flows, as they should be and were sent.
+    pub base: BTreeSet<BaseRule>,
+    /// Whether decisions it made may act for a moment after a barrier.
+    pub caches: bool,
+    /// Why its own flows aren't in place, if so.
+    pub trouble: Option<String>,
+}
+
+impl Engine {
+    pub(super) fn on_connected(&mut self, connected: Connected, now: Instant) {
+        let id = connected.dpid;
+        let lifted = lift(&connected.flows, &connected.groups);
+        if !self.ever_held_a_network() && lifted.networks.keys().any(|id| !self.intents.has_id(*id)) {
+            warn!(switch = %id, "foreign-state: the switch carries networks that this controller never had; it is left alone");
+            self.foreign.insert(id);
+        } else {
+            self.foreign.remove(&id);
+        }
+        info!(switch = %id, peer = %connected.peer, flows = connected.flows.len(), "connected");
+        let live = Live {
+            session: connected.session,
+            handle: connected.handle.clone(),
+            in_flight: 0,
+            blocked: HashSet::new(),
+            base: lifted.base.clone(),
+            caches: connected.desc.hw_desc.as_bytes() == b"Open vSwitch",
+            trouble: None,
+        };
+        self.sessions.insert(id, live);
+        self.topology.connect(id, self.switch_of(&connected));
+        if let Some((name, other)) = self.topology.name_conflict(id) {
+            warn!(switch = %id, %name, %other, "name-conflict: the name belongs to another switch");
+        }
+        self.mirror(id, lifted);
+        self.settle_base(id, connected.meters_supported);
+        let ports: Vec<_> = connected.ports.iter().map(|port| Place::new(id, port.port_no)).collect();
+        ports.into_iter().for_each(|place| self.refresh_port(place));
+        self.switches_changed = true;
+        self.topology_changed(now);
+        self.mark_networks_on(id);
+    }
+
+    fn switch_of(&self, connected: &Connected) -> Switch {
+        let desc = &connected.desc;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ports = connected.ports.iter().filter(|port| is_port(port.port_no));
+        Switch {
+            name: None,
+            claims: Name::new(desc.dp_desc.as_bytes()).ok(),
+            description: Description {
+                manufacturer: text(desc.mfr_desc.as_bytes()),
+                hardware: text(desc.hw_desc.as_bytes()),
+                software: text(desc.sw_desc.as_bytes()),
+                serial: text(desc.serial_num.as_bytes()),
+            },
+            address: Some(connected.peer),
+            ports: ports.map(|port| (port.port_no, port_of(port))).collect(),
+            spec: self.intents.switch(connected.dpid).cloned().unwrap_or_default(),
+            connected: true,
+            since: SystemTime::now(),
+            away_since: None,
+        }
+    }
+
+    /// Takes over what the switch holds, in place of what was believed.
+    fn mirror(&mut self, switch: DatapathId, lifted: Lifted) {
+        let mut before = self.installed.drop_switch(switch);
+        for (id, read) in lifted.networks {
+            if !self.intents.has_id(id) {
+                // Nobody's any more: to be removed, and its id not to be used until it is.
+                self.ids.reserve(id);
+                if !self.foreign.contains(&switch) {
+                    self.ids.release(id);
+                }
+            }
+            self.learn_from(switch, id, &read.slice);
+            let held = Held { slice: read.slice, sent: None, damaged: read.damaged, strays: read.strays };
+            self.hold(id, switch, held);
+            before.push(id);
+        }
+        for id in before {
+            if self.installed.get(id, switch).is_none() {
+                self.learn_from(switch, id, &Slice::default());
+                self.hold(id, switch, Held::default());
+            }
+            self.mark(id);
+        }
+    }
+
+    /// A switch's own flows are the truth about the hosts learnt there.
+    fn learn_from(&mut self, switch: DatapathId, id: NetworkId, slice: &Slice) {
+        let learnt: BTreeSet<_> = slice.sources.iter().filter_map(|source| match source {
+            Source::Learnt(port, mac) => Some((*mac, Place::new(switch, *port))),
+            _ => None,
+        }).collect();
+        self.hosts.retain(id, |mac, place| place.switch != switch || learnt.contains(&(mac, place)));
+        if self.intents.has_id(id) {
+            for (mac, place) in learnt {
+                self.hosts.hear(id, mac, place, usize::MAX, SystemTime::now());
+            }
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self, id: DatapathId, session: SessionId, reason: &str, now: Instant) {
+        if self.sessions.get(&id).is_none_or(|live| live.session != session) {
+            return;
+        }
+        warn!(switch = %id, %reason, "disconnected; what it holds is left as it is");
+        self.sessions.remove(&id);
+        self.topology.disconnect(id, now);
+        self.give_up_on(id, now);
+        self.mark_networks_on(id);
+    }
+
+    pub(super) fn on_refused(&mut self, dpid: Option<DatapathId>, peer: SocketAddr, reason: &str) {
+        let key = dpid.map_or_else(|| peer.ip().to_string(), |id| id.to_string());
+        self.refusals.insert(key, (SystemTime::now(), reason.to_owned()));
+        while self.refusals.len() > 1024 {
+            self.refusals.pop_first();
+        }
+    }
+
+    pub(super) fn on_port_status(
+        &mut self,
+        id: DatapathId,
+        session: SessionId,
+        reason: PortReason,
+        port: &openflow::Port,
+        now: Instant,
+    ) {
+        let current = self.sessions.get(&id).is_some_and(|live| live.session == session);
+        if !current || !is_port(port.port_no) {
+            return;
+        }
+        let place = Place::new(id, port.port_no);
+        let mut concerned: BTreeSet<_> = self.networks_at(place);
+        let (was_up, new) = (self.topology.is_up(place), port_of(port));
+        let old = match reason {
+            PortReason::Delete => self.topology.remove_port(id, port.port_no),
+            _ => self.topology.put_port(id, port.port_no, new.clone()),
+        };
+        let renamed = reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
+        if renamed {
+            info!(switch = %id, port = %port.port_no, ?reason, "port changed");
+            concerned.extend(self.networks_at(place));
+            concerned.into_iter().for_each(|network| self.mark(network));
+            // A name that moved means other ports than before.
+            self.mark_networks_on(id);
+        }
+        let is_up = self.topology.is_up(place);
+        if was_up && !is_up {
+            self.discovery.remove(place);
+        }
+        self.refresh_port(place);
+        if was_up != is_up || renamed {
+            self.topology_changed(now);
+        }
+    }
+
+    /// Networks that have this port, by whatever reference.
+    fn networks_at(&self, place: Place) -> BTreeSet<NetworkId> {
+        let references = self.topology.references(place).into_iter();
+        let ports = references.filter_map(|at| self.intents.port(&at));
+        ports.filter_map(|port| Some(self.intents.network(&port.network)?.id)).collect()
+    }
+
+    /// Marks the networks that have, or should have, something on a switch.
+    pub(super) fn mark_networks_on(&mut self, id: DatapathId) {
+        let mut switches = vec![by_id(id)];
+        switches.extend(self.topology.switch(id).and_then(|switch| switch.name.clone()).map(SwitchRef::Name));
+        let names: BTreeSet<_> = switches
+            .iter()
+            .flat_map(|switch| self.intents.ports_on(switch).map(|(_, port)| port.network.clone()))
+            .collect();
+        let mut networks: BTreeSet<_> =
+            names.iter().filter_map(|name| Some(self.intents.network(name)?.id)).collect();
+        networks.extend(self.installed.networks_on(id));
+        networks.into_iter().for_each(|network| self.mark(network));
+    }
+
+    /// Decides anew whether a port announces itself: it is there, may be a
+    /// trunk, and no network has it or is still leaving it.
+    pub(super) fn refresh_port(&mut self, place: Place) {
+        let Some(switch) = self.topology.switch(place.switch) else { return };
+        let port = switch.ports.get(&place.port);
+        let declared = self.topology.link_at(place).is_some_and(|link| link.declared);
+        let candidate = port.is_some_and(|port| declared || switch.may_be_trunk(place.port, port))
+            && self.sources().occupant(place).is_none()
+            && !self.installed.is_edge(place);
+        let up = port.is_some_and(|port| port.up);
+        self.announce_on(place, candidate);
+        if candidate && up && self.sessions.contains_key(&place.switch) {
+            self.discovery.add(place, Instant::now());
+        } else if !candidate || !up {
+            self.discovery.remove(place);
+        }
+    }
+
+    fn declared_ends(&self) -> impl Iterator<Item = Place> {
+        self.intents.links().flat_map(|(ends, _)| {
+            let (a, b) = ends.ends();
+            [self.topology.resolve(a), self.topology.resolve(b)].into_iter().flatten()
+        })
+    }
+
+    /// Links may have changed; they are looked at soon.
+    pub(super) fn topology_changed(&mut self, now: Instant) {
+        if self.topology_due.is_none() {
+            self.topology_due = Some(now.max(self.topology_settled + SETTLE));
+        }
+    }
+
+    pub(super) fn settle_topology(&mut self, now: Instant) {
+        self.topology_settled = now;
+        let heard = self.discovery.links();
+        let before: BTreeSet<_> = self.topology.links().map(|link| (link.a, link.b, link.encap, link.declared)).collect();
+        let taken: BTreeSet<_> = self
+            .discovery
+            .places()
+            .chain(heard.iter().flat_map(|(a, b)| [*a, *b]))
+            .chain(self.declared_ends())
+            .filter(|place| self.installed.is_edge(*place) || self.sources().occupant(*place).is_some())
+            .collect();
+        let Self { intents, topology, .. } = self;
+        let changed = topology.settle_links(intents.links(), &heard, |place| taken.contains(&place));
+        if !changed && !self.switches_changed {
+            return;
+        }
+        self.switches_changed = false;
+        let links: Vec<_> = self.topology.links().copied().collect();
+        for link in &links {
+            info!(a = %link.a, b = %link.b, encap = %link.encap, declared = link.declared, up = link.up, "link");
+        }
+        let after = links.iter().map(|link| (link.a, link.b, link.encap, link.declared)).collect::<BTreeSet<_>>();
+        for (a, b, ..) in before.symmetric_difference(&after) {
+            self.refresh_port(*a);
+            self.refresh_port(*b);
+        }
+        self.graph = self.topology.graph();
+        self.mark_all();
+    }
+}
+
+fn port_of(port: &openflow::Port) -> Port {
+    const PORT_DOWN: u32 = 1;
+    const LINK_DOWN: u32 = 1;
+    Port {
+        name: Name::new(port.name.as_bytes()).ok(),
+        mac: port.hw_addr,
+        up: u32::from(port.config) & PORT_DOWN == 0 && u32::from(port.state) & LINK_DOWN == 0,
+    }
+}
+
+/// Whether a number is a place of its own: a port proper, or the switch's own.
+fn is_port(port: PortNo) -> bool {
+    port.is_physical() || port == PortNo::LOCAL
+}

@@ -1,0 +1,187 @@
+//! What the switches hold, as far as they confirmed it.
+//!
+//! A mirror of every slice on every switch, those that are away included, and
+//! an index by port: a port serves one network, or is a trunk, at a time; who
+//! wants it next waits until every switch has confirmed that it is free.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use openflow::{DatapathId, PortNo};
+
+use crate::lift::Stray;
+use crate::model::{NetworkId, Place};
+use crate::slice::Slice;
+
+/// One network on one switch.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// What is confirmed.
+    pub slice: Slice,
+    /// What was sent and isn't confirmed yet, or never will be: until the
+    /// switch is read again it may hold either.
+    pub sent: Option<Slice>,
+    /// The switch holds something in this network's name that isn't what a
+    /// slice would be (flows altered or lost behind our back): everything is
+    /// written anew, and what doesn't belong is removed.
+    pub damaged: bool,
+    /// Flows in this network's name that belong to no slice.
+    pub strays: Vec<Stray>,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.slice.is_empty() && self.sent.as_ref().is_none_or(Slice::is_empty) && !self.damaged
+    }
+
+    fn edge_ports(&self) -> BTreeSet<PortNo> {
+        let sent = self.sent.iter().flat_map(Slice::edge_ports);
+        self.slice.edge_ports().into_iter().chain(sent).collect()
+    }
+
+    fn trunk_ports(&self) -> BTreeSet<PortNo> {
+        let sent = self.sent.iter().flat_map(Slice::trunk_ports);
+        self.slice.trunk_ports().into_iter().chain(sent).collect()
+    }
+}
+
+/// The mirror.
+#[derive(Debug, Default)]
+pub struct Installed {
+    networks: HashMap<NetworkId, BTreeMap<DatapathId, Held>>,
+    /// The networks that hold a port as their own.
+    edges: HashMap<Place, BTreeSet<NetworkId>>,
+    /// How many networks use a port as a trunk.
+    trunks: HashMap<Place, usize>,
+}
+
+impl Installed {
+    /// What one switch holds for one network.
+    pub fn get(&self, network: NetworkId, switch: DatapathId) -> Option<&Held> {
+        self.networks.get(&network)?.get(&switch)
+    }
+
+    /// What every switch holds for one network.
+    pub fn of(&self, network: NetworkId) -> impl Iterator<Item = (DatapathId, &Held)> {
+        self.networks.get(&network).into_iter().flatten().map(|(switch, held)| (*switch, held))
+    }
+
+    /// Networks of which this switch holds anything.
+    pub fn networks_on(&self, switch: DatapathId) -> Vec<NetworkId> {
+        let on = |held: &BTreeMap<DatapathId, Held>| held.contains_key(&switch);
+        self.networks.iter().filter(|(_, held)| on(held)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether any switch may still hold anything of a network: its id, tags
+    /// and group can't be another's yet.
+    pub fn holds(&self, network: NetworkId) -> bool {
+        self.networks.contains_key(&network)
+    }
+
+    /// Switches that may still hold anything of a network.
+    pub fn holders(&self, network: NetworkId) -> Vec<DatapathId> {
+        self.of(network).map(|(switch, _)| switch).collect()
+    }
+
+    /// Sets what a switch holds for a network. Returns the places that no
+    /// network and no trunk uses any more.
+    pub fn set(&mut self, network: NetworkId, switch: DatapathId, held: Held) -> BTreeSet<Place> {
+        let place = |port| Place::new(switch, port);
+        let (new_edges, new_trunks) = (held.edge_ports(), held.trunk_ports());
+        let switches = self.networks.entry(network).or_default();
+        let old = if held.is_empty() { switches.remove(&switch) } else { switches.insert(switch, held) };
+        if switches.is_empty() {
+            self.networks.remove(&network);
+        }
+        let old = old.unwrap_or_default();
+        let mut freed = BTreeSet::new();
+        for port in old.edge_ports().difference(&new_edges) {
+            if let Some(networks) = self.edges.get_mut(&place(*port)) {
+                networks.remove(&network);
+                if networks.is_empty() {
+                    self.edges.remove(&place(*port));
+                    freed.insert(place(*port));
+                }
+            }
+        }
+        for port in &new_edges {
+            self.edges.entry(place(*port)).or_default().insert(network);
+        }
+        let old_trunks = old.trunk_ports();
+        for port in old_trunks.difference(&new_trunks) {
+            if let Some(count) = self.trunks.get_mut(&place(*port)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.trunks.remove(&place(*port));
+                    freed.insert(place(*port));
+                }
+            }
+        }
+        for port in new_trunks.difference(&old_trunks) {
+            *self.trunks.entry(place(*port)).or_default() += 1;
+        }
+        freed
+    }
+
+    /// Drops all that is known of a switch: it is gone for good, or about to
+    /// be read anew. Returns the networks concerned.
+    pub fn drop_switch(&mut self, switch: DatapathId) -> Vec<NetworkId> {
+        let networks = self.networks_on(switch);
+        for network in &networks {
+            self.set(*network, switch, Held::default());
+        }
+        networks
+    }
+
+    /// Whether a port is free to join a network: no other network's, no trunk's.
+    pub fn may_join(&self, place: Place, network: NetworkId) -> bool {
+        !self.trunks.contains_key(&place)
+            && self.edges.get(&place).is_none_or(|held| held.iter().all(|other| *other == network))
+    }
+
+    /// Whether a network holds the port as its own.
+    pub fn is_edge(&self, place: Place) -> bool {
+        self.edges.contains_key(&place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Encap;
+
+    fn slice(edges: &[u32], trunks: &[u32]) -> Slice {
+        Slice {
+            edges: edges.iter().copied().map(PortNo).collect(),
+            flood_in: trunks.iter().map(|port| (PortNo(*port), Encap::Vlan)).collect(),
+            ..Slice::default()
+        }
+    }
+
+    #[test]
+    fn a_port_is_free_only_when_confirmed() {
+        let (blue, red) = (NetworkId::new(1).unwrap(), NetworkId::new(2).unwrap());
+        let (switch, place) = (DatapathId(1), Place::new(DatapathId(1), PortNo(3)));
+        let mut installed = Installed::default();
+        let sent = Held { sent: Some(slice(&[3], &[])), ..Held::default() };
+        installed.set(blue, switch, sent);
+        assert!(!installed.may_join(place, red) && installed.may_join(place, blue));
+        let leaving = Held { slice: slice(&[3], &[]), sent: Some(slice(&[], &[])), ..Held::default() };
+        assert!(installed.set(blue, switch, leaving).is_empty());
+        assert!(!installed.may_join(place, red), "sent isn't confirmed");
+        assert_eq!(installed.set(blue, switch, Held::default()), BTreeSet::from([place]));
+        assert!(installed.may_join(place, red) && !installed.holds(blue));
+    }
+
+    #[test]
+    fn a_trunk_is_free_when_the_last_network_leaves_it() {
+        let (blue, red) = (NetworkId::new(1).unwrap(), NetworkId::new(2).unwrap());
+        let (switch, place) = (DatapathId(1), Place::new(DatapathId(1), PortNo(9)));
+        let mut installed = Installed::default();
+        for network in [blue, red] {
+            installed.set(network, switch, Held { slice: slice(&[], &[9]), ..Held::default() });
+        }
+        assert!(installed.set(blue, switch, Held::default()).is_empty());
+        assert!(!installed.may_join(place, blue));
+        assert_eq!(installed.set(red, switch, Held::default()), BTreeSet::from([place]));
+    }
+}

@@ -1,0 +1,111 @@
+//! Changes of a slice as OpenFlow messages, in the order that a switch must
+//! keep (design §5, *Order*).
+//!
+//! Each step is a list of messages with a barrier behind it: within a step a
+//! switch may reorder as it likes.
+
+use openflow::{
+    Body, BufferId, FlowMod, FlowModCommand, FlowModFlags, GroupId, GroupMod, GroupModCommand, GroupType, PortNo,
+    TableId,
+};
+
+use crate::diff::{Changes, GroupChange, Rule, rules};
+use crate::flow::{self, Flow};
+use crate::lift::Stray;
+use crate::model::NetworkId;
+use crate::slice::Slice;
+
+/// Messages between two barriers.
+pub type Steps = Vec<Vec<Body>>;
+
+/// What carries changes out: groups; flows of tables 2, 1, 0; removals from
+/// tables 0, 1, 2; groups that go.
+pub fn lower(network: NetworkId, changes: &Changes) -> Steps {
+    let group = match &changes.group {
+        GroupChange::Add(outs) => vec![group_mod(network, GroupModCommand::Add, outs.iter())],
+        GroupChange::Modify(outs) => vec![group_mod(network, GroupModCommand::Modify, outs.iter())],
+        GroupChange::Keep | GroupChange::Delete => Vec::new(),
+    };
+    let late = match changes.group {
+        GroupChange::Delete => vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())],
+        _ => Vec::new(),
+    };
+    let set = flows_of(network, changes.set.iter().copied());
+    let set = set.iter().rev().map(add).collect();
+    let remove = flows_of(network, changes.remove.iter().copied());
+    let remove = remove.iter().map(delete).collect();
+    let steps = [group, set, remove, late];
+    steps.into_iter().filter(|step: &Vec<Body>| !step.is_empty()).collect()
+}
+
+/// What writes a slice anew on a switch where something is not as it should
+/// be, and removes what doesn't belong.
+pub fn rewrite(network: NetworkId, target: &Slice, strays: &[Stray]) -> Steps {
+    let wanted = flows_of(network, rules(target).into_iter());
+    let replaced = |stray: &&Stray| {
+        let same = |flow: &Flow| {
+            (flow.table, flow.priority, &flow.match_) == (stray.flow.table, stray.flow.priority, &stray.flow.match_)
+        };
+        wanted.iter().any(same)
+    };
+    let remove = strays.iter().filter(|stray| !replaced(stray)).map(|stray| delete(&stray.flow)).collect();
+    // Deleting a group takes the flow to it along; deleting none is no error.
+    let gone = vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())];
+    let group = if target.floods() {
+        vec![group_mod(network, GroupModCommand::Add, target.flood_out.iter())]
+    } else {
+        Vec::new()
+    };
+    let set = wanted.iter().rev().map(add).collect();
+    let steps = [gone, group, set, remove];
+    steps.into_iter().filter(|step: &Vec<Body>| !step.is_empty()).collect()
+}
+
+/// Flows sorted by table: 0, 1, 2.
+fn flows_of(network: NetworkId, rules: impl Iterator<Item = Rule>) -> Vec<Flow> {
+    let mut flows: Vec<_> = rules.flat_map(|rule| flow::flows(network, rule)).collect();
+    flows.sort_by_key(|flow| flow.table);
+    flows
+}
+
+/// Writes a flow, in place of one with the same match.
+pub fn add(flow: &Flow) -> Body {
+    let flags = if flow.idle_timeout == 0 { FlowModFlags::default() } else { FlowModFlags::SEND_FLOW_REM };
+    Body::FlowMod(FlowMod { instructions: flow.instructions.clone(), flags, ..strict(flow, FlowModCommand::Add) })
+}
+
+/// Removes a flow, if it is still ours.
+pub fn delete(flow: &Flow) -> Body {
+    Body::FlowMod(FlowMod { cookie_mask: u64::MAX, ..strict(flow, FlowModCommand::DeleteStrict) })
+}
+
+fn strict(flow: &Flow, command: FlowModCommand) -> FlowMod {
+    FlowMod {
+        cookie: flow.cookie,
+        cookie_mask: 0,
+        table_id: TableId(flow.table),
+        command,
+        idle_timeout: flow.idle_timeout,
+        hard_timeout: 0,
+        priority: flow.priority,
+        buffer_id: BufferId::NONE,
+        out_port: PortNo::ANY,
+        out_group: GroupId::ANY,
+        flags: FlowModFlags::default(),
+        match_: flow.match_.clone(),
+        instructions: Vec::new(),
+    }
+}
+
+fn group_mod<'a>(
+    network: NetworkId,
+    command: GroupModCommand,
+    outs: impl Iterator<Item = &'a crate::slice::Out>,
+) -> Body {
+    Body::GroupMod(GroupMod {
+        command,
+        group_type: GroupType::All,
+        group_id: network.group(),
+        buckets: flow::buckets(network, outs),
+    })
+}

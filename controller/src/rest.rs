@@ -1,0 +1,337 @@
+//! The REST contract, carried out by the engine.
+
+use std::time::Duration;
+
+use api::control_plane::ControlPlane;
+use api::page::{Listing, Page};
+use api::types::{
+    Ack, Applied, Change, Changed, Document, End, FlowTables, FlowView, Host, HostFilter, Link, LinkBody, Network,
+    NetworkSpec, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
+};
+use api::values::NetworkName;
+use api::{Problem, ProblemKind};
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::engine::{CallError, Engine, EngineHandle, Started};
+use crate::model::{Encap, NetworkId, PortAt, PortRef, SwitchRef};
+
+/// The controller as its callers see it.
+pub struct Rest {
+    engine: EngineHandle,
+    metrics: PrometheusHandle,
+}
+
+impl Rest {
+    /// Calls this engine.
+    pub const fn new(engine: EngineHandle, metrics: PrometheusHandle) -> Self {
+        Self { engine, metrics }
+    }
+
+    async fn run<R: Send + 'static>(&self, call: impl FnOnce(&mut Engine) -> R + Send + 'static) -> Result<R, Problem> {
+        self.engine.run(call).await.map_err(|error| {
+            let kind = match error {
+                CallError::Busy => ProblemKind::TooManyRequests,
+                CallError::Closed => ProblemKind::NotReady,
+            };
+            Problem::new(kind, format!("{error}."))
+        })
+    }
+
+    /// Waits until a change is durable and, if asked to, installed.
+    async fn finish<T>(&self, started: Started<T>, wait: Wait) -> Result<(T, Ack), Problem> {
+        let Started { done, committed, settled } = started;
+        match committed.await {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => return Err(Problem::new(ProblemKind::StoreUnavailable, reason)),
+            Err(_) => return Err(Problem::new(ProblemKind::NotReady, "The controller is shutting down.")),
+        }
+        let (networks, waits): (Vec<NetworkId>, Vec<_>) = settled.into_iter().unzip();
+        let late = match wait {
+            Wait::Stored => false,
+            Wait::Installed { timeout } => {
+                let all = async {
+                    for settled in waits {
+                        // The engine's end shows in the next call.
+                        let _ = settled.await;
+                    }
+                };
+                tokio::time::timeout(timeout, all).await.is_err()
+            }
+        };
+        let ack = self.run(move |engine| acknowledge(engine, &networks, wait, late)).await?;
+        Ok((done, ack))
+    }
+}
+
+fn acknowledge(engine: &Engine, networks: &[NetworkId], wait: Wait, late: bool) -> Ack {
+    let ack = engine.ack(networks);
+    let unsettled = networks.iter().any(|id| engine.is_unsettled(*id));
+    if (wait == Wait::Stored || late) && unsettled && ack == Ack::Installed {
+        let reason = "its flows are still being worked out".to_owned();
+        let switches = engine.switch_ids();
+        let switch = switches.first().map_or_else(|| crate::model::by_id(openflow::DatapathId(0)), |id| crate::model::by_id(*id));
+        return Ack::Pending(vec![SwitchReason { switch, reason }]);
+    }
+    ack
+}
+
+fn port_at(switch: SwitchRef, port: PortRef) -> PortAt {
+    PortAt { switch, port }
+}
+
+fn place(end: End) -> PortAt {
+    PortAt { switch: end.switch, port: end.port }
+}
+
+/// A port that waits for itself to appear is pending, whatever the network is.
+fn with_port(ack: Ack, port: &Port) -> Ack {
+    match (ack, &port.reason) {
+        (Ack::Installed, Some(reason)) if port.state != State::Installed => {
+            Ack::Pending(vec![SwitchReason { switch: port.switch.clone(), reason: reason.clone() }])
+        }
+        (ack, _) => ack,
+    }
+}
+
+#[async_trait]
+impl ControlPlane for Rest {
+    async fn networks(&self, page: Page) -> Result<Listing<Network>, Problem> {
+        self.run(move |engine| {
+            let key = |record: &&crate::intents::NetworkRecord| record.spec.name.as_str().to_owned();
+            page.cut(engine.all_networks(), key, |record| engine.show_network(record))
+        })
+        .await
+    }
+
+    async fn network(&self, network: NetworkName) -> Result<Network, Problem> {
+        self.run(move |engine| engine.network(&network).map(|record| engine.show_network(record))).await?
+    }
+
+    async fn create_network(&self, spec: NetworkSpec, wait: Wait) -> Result<Changed<Network>, Problem> {
+        self.store_network(spec, true, wait).await
+    }
+
+    async fn put_network(&self, spec: NetworkSpec, wait: Wait) -> Result<Changed<Network>, Problem> {
+        self.store_network(spec, false, wait).await
+    }
+
+    async fn delete_network(&self, network: NetworkName, force: bool, wait: Wait) -> Result<Ack, Problem> {
+        let started = self.run(move |engine| engine.delete_network(&network, force)).await??;
+        self.finish(started, wait).await.map(|((), ack)| ack)
+    }
+
+    async fn ports(&self, network: NetworkName, page: Page) -> Result<Listing<Port>, Problem> {
+        self.run(move |engine| {
+            engine.network(&network)?;
+            let mut ports: Vec<_> = engine.ports_of(&network).map(|(at, port)| engine.show_port(at, port)).collect();
+            ports.sort_by_key(port_key);
+            Ok(page.cut(ports, port_key, |port| port))
+        })
+        .await?
+    }
+
+    async fn port(&self, network: NetworkName, switch: SwitchRef, port: PortRef) -> Result<Port, Problem> {
+        self.run(move |engine| show_port(engine, &network, &port_at(switch, port))).await?
+    }
+
+    async fn put_port(
+        &self,
+        network: NetworkName,
+        switch: SwitchRef,
+        port: PortRef,
+        spec: PortSpec,
+        wait: Wait,
+    ) -> Result<Changed<Port>, Problem> {
+        let at = port_at(switch, port);
+        let (name, to) = (network.clone(), at.clone());
+        let started = self.run(move |engine| engine.put_port(&name, to, spec)).await??;
+        let (change, ack) = self.finish(started, wait).await?;
+        let now = self.run(move |engine| show_port(engine, &network, &at)).await??;
+        let ack = with_port(ack, &now);
+        Ok(Changed { change, ack, now })
+    }
+
+    async fn delete_port(
+        &self,
+        network: NetworkName,
+        switch: SwitchRef,
+        port: PortRef,
+        wait: Wait,
+    ) -> Result<Ack, Problem> {
+        let at = port_at(switch, port);
+        let started = self.run(move |engine| engine.delete_port(&network, &at)).await?;
+        self.finish(started, wait).await.map(|(_, ack)| ack)
+    }
+
+    async fn apply(&self, document: Document, prune: bool, wait: Wait) -> Result<(Applied, Ack), Problem> {
+        let set = document.set.clone();
+        let started = self.run(move |engine| engine.apply(&document, prune)).await??;
+        let (mut objects, ack) = self.finish(started, wait).await?;
+        let (objects, waiting) = self
+            .run(move |engine| {
+                let mut waiting = Vec::new();
+                for object in &mut objects {
+                    let (Some(switch), Some(port)) = (&object.switch, &object.port) else { continue };
+                    if object.change == Change::Deleted {
+                        continue;
+                    }
+                    let at = port_at(switch.clone(), port.clone());
+                    if let Ok(port) = show_port(engine, &object.network, &at) {
+                        object.state = port.state;
+                        object.reason.clone_from(&port.reason);
+                        if let Some(reason) = port.reason.filter(|_| port.state != State::Installed) {
+                            waiting.push(SwitchReason { switch: port.switch, reason });
+                        }
+                    }
+                }
+                (objects, waiting)
+            })
+            .await?;
+        let ack = match ack {
+            Ack::Installed if !waiting.is_empty() => Ack::Pending(waiting),
+            ack => ack,
+        };
+        Ok((Applied::new(set, objects), ack))
+    }
+
+    async fn switches(&self, page: Page) -> Result<Listing<Switch>, Problem> {
+        self.run(move |engine| {
+            let all = engine.switch_ids().into_iter().filter_map(|id| engine.show_switch(id));
+            page.cut(all, |switch| switch.dpid.0.to_be_bytes(), |switch| switch)
+        })
+        .await
+    }
+
+    async fn switch(&self, switch: SwitchRef) -> Result<Switch, Problem> {
+        self.run(move |engine| show_switch(engine, &switch)).await?
+    }
+
+    async fn patch_switch(
+        &self,
+        switch: SwitchRef,
+        patch: SwitchPatch,
+        wait: Wait,
+    ) -> Result<Changed<Switch>, Problem> {
+        let started = self.run(move |engine| engine.patch_switch(&switch, patch)).await??;
+        let ((change, id), ack) = self.finish(started, wait).await?;
+        let now = self.run(move |engine| show_switch(engine, &crate::model::by_id(id))).await??;
+        Ok(Changed { change, ack, now })
+    }
+
+    async fn delete_switch(&self, switch: SwitchRef) -> Result<Ack, Problem> {
+        let started = self.run(move |engine| engine.delete_switch(&switch)).await??;
+        self.finish(started, Wait::Stored).await.map(|((), ack)| ack)
+    }
+
+    async fn flows(&self, switch: SwitchRef, view: FlowView, page: Page) -> Result<FlowTables, Problem> {
+        self.run(move |engine| {
+            let id = engine.find_switch(&switch)?;
+            let mut tables = engine.show_flows(id, view);
+            let key = |flow: &api::types::FlowEntry| {
+                format!("{:03}{:05}{}{}", flow.table, u16::MAX - flow.priority, flow.r#match, flow.cookie)
+            };
+            tables.items.sort_by_key(key);
+            let first = page.after.is_none();
+            let Listing { items, next } = page.cut(tables.items, key, |flow| flow);
+            let groups = if first { tables.groups } else { Vec::new() };
+            Ok(FlowTables { view, items, groups, next })
+        })
+        .await?
+    }
+
+    async fn links(&self, page: Page) -> Result<Listing<Link>, Problem> {
+        self.run(move |engine| {
+            let key = |link: &Link| format!("{}\0{}", link.a, link.b);
+            let mut links = engine.show_links();
+            links.sort_by_key(key);
+            page.cut(links, key, |link| link)
+        })
+        .await
+    }
+
+    async fn put_link(&self, a: End, b: End, body: LinkBody, wait: Wait) -> Result<Changed<Link>, Problem> {
+        let (a, b) = (place(a), place(b));
+        let encap = match body.encap {
+            api::types::Encap::Vlan => Encap::Vlan,
+            api::types::Encap::TunId => Encap::TunId,
+        };
+        let (one, other) = (a.clone(), b.clone());
+        let started = self.run(move |engine| engine.put_link(one, other, encap)).await??;
+        let (change, ack) = self.finish(started, wait).await?;
+        let now = self.run(move |engine| engine.link_between(&a, &b)).await?;
+        let Some(now) = now else {
+            return Err(Problem::new(ProblemKind::Internal, "The link that was just declared is not there."));
+        };
+        let ack = match (ack, now.reasons.is_empty()) {
+            (Ack::Installed, false) => Ack::Pending(now.reasons.clone()),
+            (ack, _) => ack,
+        };
+        Ok(Changed { change, ack, now })
+    }
+
+    async fn delete_link(&self, a: End, b: End, wait: Wait) -> Result<Ack, Problem> {
+        let (a, b) = (place(a), place(b));
+        let started = self.run(move |engine| engine.delete_link(&a, &b)).await?;
+        self.finish(started, wait).await.map(|(_, ack)| ack)
+    }
+
+    async fn hosts(&self, filter: HostFilter, page: Page) -> Result<Listing<Host>, Problem> {
+        self.run(move |engine| {
+            let switch = filter.switch.as_ref().map(|switch| engine.find_switch(switch).ok());
+            let fits = |host: &Host| {
+                filter.network.as_ref().is_none_or(|network| *network == host.network)
+                    && switch.is_none_or(|wanted| wanted.is_some() && engine.find_switch(&host.switch).ok() == wanted)
+            };
+            let key = |host: &Host| format!("{}\0{}", host.network, host.mac);
+            let mut hosts: Vec<_> = engine.show_hosts().into_iter().filter(fits).collect();
+            hosts.sort_by_key(key);
+            page.cut(hosts, key, |host| host)
+        })
+        .await
+    }
+
+    async fn ready(&self) -> Result<(), Problem> {
+        match tokio::time::timeout(Duration::from_secs(2), self.run(|_| ())).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Problem::new(ProblemKind::NotReady, "The controller doesn't answer within 2 s.")),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        let counts = self.run(|engine| {
+            metrics::gauge!("isolane_switches_connected").set(engine.connected() as f64);
+            metrics::gauge!("isolane_networks").set(engine.all_networks().count() as f64);
+        });
+        // Without the engine the other figures are worth the more.
+        let _ = counts.await;
+        self.metrics.render()
+    }
+}
+
+impl Rest {
+    async fn store_network(&self, spec: NetworkSpec, only_new: bool, wait: Wait) -> Result<Changed<Network>, Problem> {
+        let name = spec.name.clone();
+        let started = self.run(move |engine| engine.put_network(spec, only_new)).await??;
+        let (change, ack) = self.finish(started, wait).await?;
+        let now = self.run(move |engine| engine.network(&name).map(|record| engine.show_network(record))).await??;
+        Ok(Changed { change, ack, now })
+    }
+}
+
+fn port_key(port: &Port) -> String {
+    format!("{}\0{}", port.switch, port.port)
+}
+
+fn show_port(engine: &Engine, network: &NetworkName, at: &PortAt) -> Result<Port, Problem> {
+    engine.network(network)?;
+    match engine.attached(at).filter(|(_, port)| port.network == *network) {
+        Some((known, port)) => Ok(engine.show_port(&known, port)),
+        None => Err(Problem::port_not_attached(network, &at.switch, &at.port)),
+    }
+}
+
+fn show_switch(engine: &Engine, switch: &SwitchRef) -> Result<Switch, Problem> {
+    let id = engine.find_switch(switch)?;
+    engine.show_switch(id).ok_or_else(|| Problem::switch_not_found(switch))
+}

@@ -1,0 +1,84 @@
+//! Builds and connects every task of `isolane serve`.
+//!
+//! ```text
+//!  listener ─► session × switches ──events (4096)──► engine × 1 ◄──calls (1024)── REST × requests
+//!                  ▲      └─────────punts (4096, dropped when full)──►│
+//!                  └───────── apply, read, packet-out ────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::Options;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::cookie::Cookie;
+use crate::engine::{Engine, EngineConfig, Inputs};
+use crate::lldp::Key;
+use crate::rest::Rest;
+use crate::southbound::{self, EventSink, SouthboundConfig};
+use crate::store::Memory;
+
+/// Events that may wait for the engine; sessions wait when it is behind.
+const EVENTS: usize = 4096;
+/// Frames that may wait for the engine; more are dropped.
+const PUNTS: usize = 4096;
+/// How long requests under way may take once the process is asked to end.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Runs the controller until `stop` is cancelled, then answers what it took
+/// and returns. The switches' flows stay.
+///
+/// # Errors
+/// When an address can't be listened on, a file can't be read, or the store
+/// can't be opened; the text says which and why.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
+    let metrics = PrometheusBuilder::new().install_recorder().context("can't set up metrics")?;
+    let openflow = southbound::listen(config.openflow, 4096)
+        .with_context(|| format!("can't listen for switches on {}", config.openflow))?;
+    let http = TcpListener::bind(config.http)
+        .await
+        .with_context(|| format!("can't listen for the REST API on {}", config.http))?;
+    warn!("state is kept in memory only: networks and ports are gone when this process ends; switches keep their flows");
+    if !config.openflow.ip().is_loopback() {
+        warn!(address = %config.openflow, "switches connect without TLS: whoever reaches this address can be a switch");
+    }
+
+    let (sink, events, punts) = EventSink::channel(EVENTS, PUNTS);
+    let engine = Engine::new(EngineConfig {
+        timing: config.lldp,
+        store: Box::new(Memory),
+        lldp_key: Key::new(rand::random()),
+    })?;
+    // The engine ends last: requests that are drained still need it.
+    let engine_stop = CancellationToken::new();
+    let (engine, engine_task) = engine.spawn(Inputs { events, punts }, engine_stop.clone());
+
+    let southbound = SouthboundConfig {
+        echo_interval: config.echo_interval,
+        echo_limit: config.echo_limit,
+        cookie: Cookie::mark(),
+        cookie_mask: Cookie::MASK,
+        ..SouthboundConfig::default()
+    };
+    info!(address = %openflow.local_addr()?, "waiting for switches (OpenFlow 1.3)");
+    let southbound_stop = CancellationToken::new();
+    let switches = tokio::spawn(southbound::serve(openflow, southbound, sink, southbound_stop.clone()));
+
+    let plane = Arc::new(Rest::new(engine, metrics));
+    let router = api::router(plane, Options::new(config.access));
+    info!(address = %http.local_addr()?, tls = config.tls.is_some(), "REST API");
+    let served = axum::serve(http, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+
+    southbound_stop.cancel();
+    // What a session had to say when it ended doesn't matter any more.
+    let _ = tokio::time::timeout(Duration::from_millis(500), switches).await;
+    engine_stop.cancel();
+    let _ = engine_task.await;
+    served.context("the REST API ended")
+}

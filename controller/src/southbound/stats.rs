@@ -1,0 +1,101 @@
+//! What is counted. Names and labels are listed here, by hand, and nowhere else.
+
+use metrics::{counter, gauge};
+use openflow::ErrorCode;
+
+/// A connection was accepted.
+pub(super) fn accepted() {
+    counter!("isolane_openflow_connections_accepted_total").increment(1);
+}
+
+/// A connection was closed at once: too many handshakes are under way.
+pub(super) fn crowded_out() {
+    counter!("isolane_openflow_connections_crowded_out_total").increment(1);
+}
+
+/// Handshakes under way.
+pub(super) fn half_open(change: f64) {
+    gauge!("isolane_openflow_half_open").increment(change);
+}
+
+/// Switches with a session.
+pub(super) fn sessions(change: f64) {
+    gauge!("isolane_openflow_sessions").increment(change);
+}
+
+/// Why a connection didn't become a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Another session is this switch.
+    Duplicate,
+    /// The switch lacks what is needed.
+    Unsupported,
+    /// Anything else on the way.
+    Handshake,
+}
+
+/// A connection didn't become a session.
+pub(super) fn refused(why: Refusal) {
+    let why = match why {
+        Refusal::Duplicate => "duplicate",
+        Refusal::Unsupported => "unsupported",
+        Refusal::Handshake => "handshake",
+    };
+    counter!("isolane_openflow_connections_refused_total", "reason" => why).increment(1);
+}
+
+/// Messages came in.
+pub(super) fn received(messages: u64) {
+    counter!("isolane_openflow_messages_received_total").increment(messages);
+}
+
+/// Messages went out.
+pub(super) fn sent(messages: u64) {
+    counter!("isolane_openflow_messages_sent_total").increment(messages);
+}
+
+/// A message could not be read.
+pub(super) fn malformed() {
+    counter!("isolane_openflow_messages_malformed_total").increment(1);
+}
+
+/// A message that answers nothing, or that a switch doesn't send.
+pub(super) fn unexpected() {
+    counter!("isolane_openflow_messages_unexpected_total").increment(1);
+}
+
+/// A switch reported an error.
+pub(super) fn error(code: ErrorCode) {
+    let kind = code.type_name().unwrap_or("other");
+    counter!("isolane_openflow_errors_received_total", "type" => kind).increment(1);
+}
+
+/// A frame for the controller was passed on.
+pub(super) fn punt_passed() {
+    counter!("isolane_openflow_packet_ins_total", "outcome" => "passed").increment(1);
+}
+
+/// A frame for the controller was dropped: one session sends too many.
+pub(super) fn punt_limited() {
+    counter!("isolane_openflow_packet_ins_total", "outcome" => "limited").increment(1);
+}
+
+/// A frame for the controller was dropped: the core has too many waiting.
+pub(super) fn punt_dropped() {
+    counter!("isolane_openflow_packet_ins_total", "outcome" => "dropped").increment(1);
+}
+
+/// A frame for a switch was dropped: too much waits for it.
+pub(super) fn packet_out_dropped() {
+    counter!("isolane_openflow_packet_outs_dropped_total").increment(1);
+}
+
+/// A switch gave no sign of life.
+pub(super) fn silent() {
+    counter!("isolane_openflow_sessions_silent_total").increment(1);
+}
+
+/// A peer didn't take what was written.
+pub(super) fn slow_reader() {
+    counter!("isolane_openflow_sessions_slow_reader_total").increment(1);
+}

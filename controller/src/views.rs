@@ -1,0 +1,121 @@
+//! From what is wanted, what is there and what was learnt to the values that
+//! `compile` takes; and why a port isn't part of its network (yet).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openflow::{DatapathId, MacAddr};
+
+use crate::compile::{Allowed, Host, Member, Network};
+use crate::graph::Graph;
+use crate::hosts::Hosts;
+use crate::installed::Installed;
+use crate::intents::{Intents, PortRecord};
+use crate::model::{Encap, NetworkId, Place, PortAt};
+use crate::topology::Topology;
+
+/// All that a network's view is made from.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// What is wanted.
+    pub intents: &'a Intents,
+    /// What is there.
+    pub topology: &'a Topology,
+    /// What was learnt.
+    pub hosts: &'a Hosts,
+    /// What is held, and so can't be given to another yet.
+    pub installed: &'a Installed,
+}
+
+/// Where a port that a caller attached is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There, and a member of its network.
+    Member(Place),
+    /// Not to be found yet.
+    Missing(String),
+    /// The same port as an older reference.
+    Conflict(Place, PortAt),
+    /// There, but still leaving another network or being a trunk.
+    Held(Place, String),
+}
+
+impl<'a> Sources<'a> {
+    /// The reference that holds a place: the oldest of those that mean it.
+    pub fn occupant(&self, place: Place) -> Option<(PortAt, &'a PortRecord)> {
+        let references = self.topology.references(place).into_iter();
+        let records = references.filter_map(|at| self.intents.port(&at).map(|port| (at, port)));
+        records.min_by_key(|(_, port)| port.age)
+    }
+
+    /// Where a port stands.
+    pub fn standing(&self, at: &PortAt, network: NetworkId) -> Standing {
+        let Some(switch) = self.topology.find(&at.switch) else {
+            return Standing::Missing(format!("switch {} has not connected yet", at.switch));
+        };
+        let Some(place) = self.topology.resolve(at) else {
+            let name = self.topology.name_of(switch);
+            return Standing::Missing(format!("switch {name} has no port {} yet", at.port));
+        };
+        match self.occupant(place) {
+            Some((other, _)) if other != *at => Standing::Conflict(place, other),
+            _ if !self.installed.may_join(place, network) => {
+                let what = match self.topology.link_at(place) {
+                    Some(_) => "it is a trunk",
+                    None => "it is still leaving what it was part of before",
+                };
+                Standing::Held(place, format!("port {} waits: {what}", self.topology.describe(place)))
+            }
+            _ => Standing::Member(place),
+        }
+    }
+
+    /// The network as it should be now. `None` if it should not be at all.
+    pub fn network(&self, id: NetworkId) -> Option<Network> {
+        let record = self.intents.by_id(id)?;
+        let mut network = Network {
+            id,
+            members: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            full: self.hosts.count(id) >= record.spec.mac_limit.value() as usize,
+        };
+        let mut declared = BTreeMap::new();
+        for (at, port) in self.intents.ports_of(&record.spec.name) {
+            let Standing::Member(place) = self.standing(at, id) else { continue };
+            let spec = &port.spec;
+            let macs = || spec.mac.iter().map(|mac| MacAddr(mac.bytes()));
+            let allowed = || Allowed { macs: macs().collect(), ips: spec.ips.iter().map(|ip| ip.addr()).collect() };
+            let member = Member { enforce: spec.enforce.then(allowed) };
+            network.members.entry(place.switch).or_default().insert(place.port, member);
+            for mac in macs() {
+                let host = (port.age, Host { place, learnt: false });
+                let held = declared.entry(mac).or_insert(host);
+                if host.0 < held.0 {
+                    *held = host;
+                }
+            }
+        }
+        let learnt = self.hosts.of(id).map(|(mac, entry)| (mac, Host::from(entry)));
+        let learnt = learnt.filter(|(_, host)| is_member(&network, host.place));
+        network.hosts = learnt.chain(declared.into_iter().map(|(mac, (_, host))| (mac, host))).collect();
+        Some(network)
+    }
+}
+
+/// Whether a place is one of the network's ports.
+pub fn is_member(network: &Network, place: Place) -> bool {
+    network.members.get(&place.switch).is_some_and(|ports| ports.contains_key(&place.port))
+}
+
+/// Pairs of switches whose members can't hear each other, though there are
+/// links between them, because no VLAN tag is left for this network.
+pub fn cut_for_want_of_tags(network: &Network, graph: &Graph) -> Option<(DatapathId, DatapathId)> {
+    if network.id.has_tags(Encap::Vlan) {
+        return None;
+    }
+    let with_all_links = NetworkId::new(1)?;
+    let switches: BTreeSet<_> = network.switches();
+    let first = *switches.first()?;
+    switches.into_iter().skip(1).map(|other| (first, other)).find(|(a, b)| {
+        graph.next_hop(network.id, *b, *a).is_none() && graph.next_hop(with_all_links, *b, *a).is_some()
+    })
+}
