@@ -1,7 +1,12 @@
 //! Test labs.
 pub mod error;
+pub mod fabric;
+pub mod faults;
+pub mod frame;
 pub mod host;
 pub mod netns;
 pub mod ovs;
+pub mod pipeline;
 pub mod rights;
+pub mod switch;
 pub mod wait;
