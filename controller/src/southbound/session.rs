@@ -335,7 +335,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 Output::Claim(dpid) => self.claim(dpid),
                 Output::Alive => {
                     // Those that gave up meanwhile don't want to know.
-                    self.waiting.drain(..).for_each(|probe| drop(probe.send(())));
+                    for probe in self.waiting.drain(..) {
+                        let _ = probe.send(());
+                    }
                 }
                 Output::Punt(packet) => self.punt(packet),
                 Output::Complain(text) => self.complain(&text),
@@ -380,7 +382,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         // The last quarter of the queue is kept for table 0: what tells of links
         // must not be lost in a flood of new hosts.
         let punts = &self.shared.events.punts;
-        let scarce = punts.capacity() < punts.max_capacity() / 4;
+        let scarce = punts.capacity() <= punts.max_capacity() / 4;
         if scarce && packet.table_id.0 > 0 {
             return stats::punt_dropped();
         }

@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn every_shape_of_steps_ends_with_one_barrier() {
-        let cases: [(&str, Vec<Vec<Body>>, &[bool]); 6] = [
+        type Case = (&'static str, Vec<Vec<Body>>, &'static [bool]);
+        let cases: [Case; 6] = [
             ("no steps", vec![], &[true]),
             ("one empty step", vec![vec![]], &[true]),
             ("two empty steps", vec![vec![], vec![]], &[true]),

@@ -1,0 +1,11 @@
+//! The southbound server over real TCP, with peers made by hand from the codec.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests
+
+#[path = "southbound/peer.rs"]
+mod peer;
+
+#[path = "southbound/handshake.rs"]
+mod handshake;
+#[path = "southbound/session.rs"]
+mod session;
