@@ -25,7 +25,7 @@
 
 mod place;
 mod result;
-mod transit;
+pub(crate) mod transit;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

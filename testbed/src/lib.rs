@@ -1,4 +1,5 @@
 //! Test labs.
+pub mod controller;
 pub mod error;
 pub mod fabric;
 pub mod faults;
@@ -10,3 +11,4 @@ pub mod pipeline;
 pub mod rights;
 pub mod switch;
 pub mod wait;
+pub mod wire;
