@@ -11,7 +11,7 @@ use nom::{IResult, Parser};
 
 use crate::error::{
     BadAction, BadInstruction, BadMatch, BadRequest, ErrorCode, ErrorMsg, GroupModFailed,
-    MeterModFailed, TableFeaturesFailed,
+    TableFeaturesFailed,
 };
 
 /// Why bytes are not a message. Decoding never panics.
@@ -77,7 +77,6 @@ pub(crate) enum Scope {
     Action,
     SetField,
     Bucket,
-    MeterBand,
     TableFeatures,
 }
 
@@ -95,7 +94,6 @@ impl DecodeError {
             Scope::Action => ErrorCode::BadAction(BadAction::BadLen),
             Scope::SetField => ErrorCode::BadAction(BadAction::BadSetLen),
             Scope::Bucket => ErrorCode::GroupModFailed(GroupModFailed::BadBucket),
-            Scope::MeterBand => ErrorCode::MeterModFailed(MeterModFailed::BadBand),
             Scope::TableFeatures => ErrorCode::TableFeaturesFailed(TableFeaturesFailed::BadLen),
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::MeterId;
-use crate::wire::{DecodeError, Reader, Scope, Writer};
+use crate::wire::{DecodeError, Reader, Writer};
 
 /// Adds, changes or deletes a meter (`ofp_meter_mod`).
 ///
@@ -147,9 +147,7 @@ impl MeterBand {
     }
 
     pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut inner = list.clone().scoped(Scope::MeterBand);
-        let mut body = inner.sized(2, 12, "band length")?;
-        *list = inner.scoped(list.scope());
+        let mut body = list.sized(2, 12, "band length")?;
         let kind = body.u16("band type")?;
         body.skip(2, "band length")?;
         let rate = body.u32("band rate")?;
