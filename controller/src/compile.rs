@@ -23,6 +23,8 @@ pub struct Network {
     pub hosts: BTreeMap<MacAddr, Host>,
     /// Whether it has learnt as many hosts as it may.
     pub full: bool,
+    /// Ports from which no copies come for a while.
+    pub muted: BTreeSet<Place>,
 }
 
 /// What a member port may do.
@@ -61,9 +63,9 @@ impl Network {
 pub fn compile_all(network: &Network, routes: &Routes) -> BTreeMap<DatapathId, Slice> {
     let none = SwitchRoutes::default();
     let switches: BTreeSet<_> = network.members.keys().chain(routes.keys()).copied().collect();
-    let slices = switches.into_iter().map(|switch| {
-        (switch, compile(network, switch, routes.get(&switch).unwrap_or(&none)))
-    });
+    let slices = switches
+        .into_iter()
+        .map(|switch| (switch, compile(network, switch, routes.get(&switch).unwrap_or(&none))));
     slices.filter(|(_, slice)| !slice.is_empty()).collect()
 }
 
@@ -89,6 +91,8 @@ pub fn compile(network: &Network, switch: DatapathId, routes: &SwitchRoutes) -> 
         }
     }
     for (&port, member) in members {
+        let muted = network.muted.contains(&Place::new(switch, port));
+        slice.sources.extend(muted.then_some(Source::Muted(port)));
         slice.sources.extend(member.enforce.iter().flat_map(|allowed| enforced(port, allowed)));
     }
     if network.full && !members.is_empty() {
@@ -136,6 +140,7 @@ mod tests {
             members: BTreeMap::new(),
             hosts: BTreeMap::new(),
             full: false,
+            muted: BTreeSet::new(),
         }
     }
 
@@ -175,7 +180,12 @@ mod tests {
         let alone = SwitchRoutes::default();
         let cases = [
             ("nobody here, nothing to pass through", blue(), alone.clone(), ""),
-            ("a member", blue().member(HERE, 1, open()), alone.clone(), "flood -> 1\nt0 in_port=1 -> edge\n"),
+            (
+                "a member",
+                blue().member(HERE, 1, open()),
+                alone.clone(),
+                "flood -> 1\nt0 in_port=1 -> edge\n",
+            ),
             (
                 "member and trunk",
                 blue().member(HERE, 1, open()),

@@ -98,7 +98,12 @@ impl Config {
             Some(path) => read_file(path)?,
             None => {
                 let usual = ["isolane.toml", "/etc/isolane/isolane.toml"].map(PathBuf::from);
-                usual.iter().find(|path| path.exists()).map(|path| read_file(path)).transpose()?.unwrap_or_default()
+                usual
+                    .iter()
+                    .find(|path| path.exists())
+                    .map(|path| read_file(path))
+                    .transpose()?
+                    .unwrap_or_default()
             }
         };
         Self::merge(args, file)
@@ -109,13 +114,16 @@ impl Config {
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key, client_ca }),
             (None, None) if client_ca.is_some() => {
-                bail!("--client-ca needs --tls-cert and --tls-key: client certificates are part of TLS")
+                bail!(
+                    "--client-ca needs --tls-cert and --tls-key: client certificates are part of TLS"
+                )
             }
             (None, None) => None,
             (Some(_), None) => bail!("--tls-cert needs --tls-key beside it"),
             (None, Some(_)) => bail!("--tls-key needs --tls-cert beside it"),
         };
-        let tokens = args.token_file.or(file.token_file).map(|path| read_tokens(&path)).transpose()?;
+        let tokens =
+            args.token_file.or(file.token_file).map(|path| read_tokens(&path)).transpose()?;
         let http = args.http.or(file.http).unwrap_or_else(|| ([127, 0, 0, 1], 8080).into());
         let insecure = args.insecure.or(file.insecure).unwrap_or(false);
         let proven = tokens.is_some() || tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
@@ -130,10 +138,15 @@ impl Config {
             limit: seconds("--lldp-limit", args.lldp_limit.or(file.lldp_limit), 4.0)?,
         };
         if lldp.limit < lldp.interval * 2 {
-            bail!("--lldp-limit must be at least twice --lldp-interval, else one lost frame takes a link down");
+            bail!(
+                "--lldp-limit must be at least twice --lldp-interval, else one lost frame takes a link down"
+            );
         }
         Ok(Self {
-            openflow: args.openflow.or(file.openflow).unwrap_or_else(|| ([127, 0, 0, 1], 6653).into()),
+            openflow: args
+                .openflow
+                .or(file.openflow)
+                .unwrap_or_else(|| ([127, 0, 0, 1], 6653).into()),
             http,
             data_dir: args.data_dir.or(file.data_dir).unwrap_or_else(state_folder),
             access: match tokens {
@@ -144,19 +157,26 @@ impl Config {
             },
             tls,
             lldp,
-            echo_interval: seconds("--echo-interval", args.echo_interval.or(file.echo_interval), 2.0)?,
+            echo_interval: seconds(
+                "--echo-interval",
+                args.echo_interval.or(file.echo_interval),
+                2.0,
+            )?,
             echo_limit: seconds("--echo-limit", args.echo_limit.or(file.echo_limit), 3.0)?,
         })
     }
 }
 
 fn read_file(path: &Path) -> Result<ServeArgs> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read the settings in {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("the settings in {} aren't right", path.display()))
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("can't read the settings in {}", path.display()))?;
+    toml::from_str(&text)
+        .with_context(|| format!("the settings in {} aren't right", path.display()))
 }
 
 fn read_tokens(path: &Path) -> Result<Tokens> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read the tokens in {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("can't read the tokens in {}", path.display()))?;
     Tokens::parse(&text).with_context(|| format!("the tokens in {} aren't right", path.display()))
 }
 
@@ -169,8 +189,10 @@ fn seconds(name: &str, value: Option<f64>, default: f64) -> Result<Duration> {
 }
 
 fn state_folder() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
+    let from =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base =
+        from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
     base.unwrap_or_else(|| PathBuf::from("/var/lib")).join("isolane")
 }
 
@@ -185,7 +207,9 @@ mod tests {
     #[test]
     fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
         let args = ServeArgs { http: Some(([127, 0, 0, 1], 1).into()), ..ServeArgs::default() };
-        let config = merge(args, "http = '127.0.0.1:2'\nopenflow = '127.0.0.1:3'\nlldp-limit = 6.0").unwrap();
+        let config =
+            merge(args, "http = '127.0.0.1:2'\nopenflow = '127.0.0.1:3'\nlldp-limit = 6.0")
+                .unwrap();
         assert_eq!((config.http.port(), config.openflow.port()), (1, 3));
         assert_eq!(config.lldp.limit, Duration::from_secs(6));
         assert_eq!(config.echo_limit, Duration::from_secs(3));

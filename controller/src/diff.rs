@@ -82,7 +82,9 @@ impl Changes {
     /// Whether anything that frames meet now goes or becomes different.
     pub fn disturbs(&self) -> bool {
         let replaced = self.set.iter().any(|rule| matches!(rule, Rule::Host(..)));
-        !self.remove.is_empty() || replaced || matches!(self.group, GroupChange::Modify(_) | GroupChange::Delete)
+        !self.remove.is_empty()
+            || replaced
+            || matches!(self.group, GroupChange::Modify(_) | GroupChange::Delete)
     }
 }
 
@@ -110,11 +112,7 @@ pub fn diff(installed: &Slice, desired: &Slice) -> Changes {
     let (old, new) = (rules(installed), rules(desired));
     let kept: BTreeSet<_> = new.iter().map(|rule| rule.matches()).collect();
     let gone = old.difference(&new).filter(|rule| !kept.contains(&rule.matches()));
-    Changes {
-        group,
-        remove: gone.copied().collect(),
-        set: new.difference(&old).copied().collect(),
-    }
+    Changes { group, remove: gone.copied().collect(), set: new.difference(&old).copied().collect() }
 }
 
 impl fmt::Display for Rule {

@@ -19,7 +19,7 @@ mod status;
 mod switches;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use openflow::{DatapathId, MacAddr};
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +32,7 @@ use crate::ids::Ids;
 use crate::installed::Installed;
 use crate::intents::Intents;
 use crate::lldp;
-use crate::model::NetworkId;
+use crate::model::{NetworkId, Place};
 use crate::quiet::Quiet;
 use crate::southbound::{Event, Punt};
 use crate::store::Store;
@@ -43,7 +43,7 @@ pub use changes::Started;
 
 use learning::Probe;
 use reconcile::{Job, Report};
-use switches::Live;
+use switches::{Live, Refused};
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(25);
@@ -76,19 +76,24 @@ pub struct Engine {
     /// Plans that wait until what switches cached is surely gone.
     lingering: BTreeSet<(Instant, NetworkId)>,
     probes: HashMap<(NetworkId, MacAddr), Probe>,
+    /// Copies that each port caused in the current second.
+    copies: HashMap<Place, u32>,
+    muted: BTreeMap<Place, Instant>,
     dirty: Dirty,
     waiters: HashMap<NetworkId, Vec<oneshot::Sender<()>>>,
-    pending: HashMap<u64, Pending>,
+    pending: HashMap<u64, (DatapathId, Pending)>,
     next_token: u64,
     topology_due: Option<Instant>,
     topology_settled: Instant,
     /// Switches came or went since paths were last worked out.
     switches_changed: bool,
     next_tick: Instant,
+    /// When copies are counted anew.
+    next_second: Instant,
     /// Keeps what could be logged without end to a line a second.
     quiet: Quiet,
-    /// Connections that were refused, by datapath id or address, and why.
-    refusals: BTreeMap<String, (SystemTime, String)>,
+    /// Switches that were not let in, and why.
+    refusals: BTreeMap<DatapathId, Refused>,
     /// Whether the store ever held a network.
     held_networks: bool,
 }
@@ -117,7 +122,9 @@ impl Dirty {
             } else {
                 self.order.push_back(network);
             }
-        } else if urgent && let Some(at) = self.order.iter().take(BATCH * 4).position(|id| *id == network) {
+        } else if urgent
+            && let Some(at) = self.order.iter().take(BATCH * 4).position(|id| *id == network)
+        {
             self.order.remove(at);
             self.order.push_front(network);
         }
@@ -220,6 +227,8 @@ impl Engine {
             retries: BTreeSet::new(),
             lingering: BTreeSet::new(),
             probes: HashMap::new(),
+            copies: HashMap::new(),
+            muted: BTreeMap::new(),
             dirty: Dirty::default(),
             waiters: HashMap::new(),
             pending: HashMap::new(),
@@ -228,6 +237,7 @@ impl Engine {
             topology_settled: Instant::now(),
             switches_changed: false,
             next_tick: Instant::now(),
+            next_second: Instant::now(),
             quiet: Quiet::default(),
             refusals: BTreeMap::new(),
             held_networks,
@@ -235,16 +245,28 @@ impl Engine {
     }
 
     /// Starts the task. It ends when `stop` is cancelled.
-    pub fn spawn(self, inputs: Inputs, stop: CancellationToken) -> (EngineHandle, tokio::task::JoinHandle<()>) {
+    pub fn spawn(
+        self,
+        inputs: Inputs,
+        stop: CancellationToken,
+    ) -> (EngineHandle, tokio::task::JoinHandle<()>) {
         let (calls, calling) = mpsc::channel(1024);
         let task = tokio::spawn(self.run(inputs, calling, stop));
         (EngineHandle { calls }, task)
     }
 
-    async fn run(mut self, mut inputs: Inputs, mut calls: mpsc::Receiver<Call>, stop: CancellationToken) {
+    async fn run(
+        mut self,
+        mut inputs: Inputs,
+        mut calls: mpsc::Receiver<Call>,
+        stop: CancellationToken,
+    ) {
         loop {
             let lingering = self.lingering.first().map(|(until, _)| *until);
-            let due = [lingering, self.topology_due].into_iter().flatten().fold(self.next_tick, Instant::min);
+            let due = [lingering, self.topology_due]
+                .into_iter()
+                .flatten()
+                .fold(self.next_tick, Instant::min);
             let wake = tokio::time::sleep_until(due.into());
             let busy = !self.dirty.order.is_empty();
             tokio::select! {
@@ -284,27 +306,36 @@ impl Engine {
         }
         self.retry(now);
         self.pursue_probes(now);
+        self.unmute(now);
     }
 
     fn on_event(&mut self, event: Event) {
         let now = Instant::now();
         match event {
             Event::Connected(connected) => self.on_connected(*connected, now),
-            Event::Disconnected { dpid, session, reason } => self.on_disconnected(dpid, session, &reason, now),
+            Event::Disconnected { dpid, session, reason } => {
+                self.on_disconnected(dpid, session, &reason, now)
+            }
             Event::Refused { dpid, peer, reason } => self.on_refused(dpid, peer, &reason),
             Event::PortStatus { dpid, session, reason, port } => {
                 self.on_port_status(dpid, session, reason, &port, now);
             }
-            Event::FlowRemoved { dpid, session, removed } => self.on_flow_removed(dpid, session, &removed),
-            Event::Applied { dpid, session, token, result } => self.on_applied(dpid, session, token, result, now),
-            Event::Read { dpid, session, token, result } => self.on_read(dpid, session, token, result, now),
+            Event::FlowRemoved { dpid, session, removed } => {
+                self.on_flow_removed(dpid, session, &removed)
+            }
+            Event::Applied { dpid, session, token, result } => {
+                self.on_applied(dpid, session, token, result, now)
+            }
+            Event::Read { dpid, session, token, result } => {
+                self.on_read(dpid, session, token, result, now)
+            }
         }
     }
 
-    fn token(&mut self, pending: Pending) -> u64 {
+    fn token(&mut self, switch: DatapathId, pending: Pending) -> u64 {
         let token = self.next_token;
         self.next_token += 1;
-        self.pending.insert(token, pending);
+        self.pending.insert(token, (switch, pending));
         token
     }
 
@@ -320,6 +351,7 @@ impl Engine {
             topology: &self.topology,
             hosts: &self.hosts,
             installed: &self.installed,
+            muted: &self.muted,
         }
     }
 }

@@ -33,6 +33,7 @@ mod priority {
     pub const NEIGHBOUR_DENIED: u16 = 250;
     pub const SOURCE: u16 = 200;
     pub const DENY: u16 = 150;
+    pub const MUTED: u16 = 60;
     pub const FULL: u16 = 50;
 
     pub const HOST: u16 = 200;
@@ -58,7 +59,13 @@ pub struct Flow {
 
 impl Flow {
     /// A flow that stays.
-    pub fn new(table: u8, priority: u16, match_: Match, instructions: Vec<Instruction>, cookie: u64) -> Self {
+    pub fn new(
+        table: u8,
+        priority: u16,
+        match_: Match,
+        instructions: Vec<Instruction>,
+        cookie: u64,
+    ) -> Self {
         let mut instructions = instructions;
         instructions.sort();
         Self { table, priority, match_: match_.canonical(), instructions, cookie, idle_timeout: 0 }
@@ -79,20 +86,38 @@ pub fn flows(network: NetworkId, rule: Rule) -> Vec<Flow> {
             let cookie = Cookie::of(network, Kind::Edge);
             vec![Flow::new(0, priority::EDGE, Match::new().in_port(port), instructions, cookie)]
         }
-        Rule::KnownIn(port, encap) => tag_in(network, port, encap, model::Kind::Known, id | MAY_BE_KNOWN),
-        Rule::FloodIn(port, encap) => tag_in(network, port, encap, model::Kind::Flood, id | MAY_FLOOD),
+        Rule::KnownIn(port, encap) => {
+            tag_in(network, port, encap, model::Kind::Known, id | MAY_BE_KNOWN)
+        }
+        Rule::FloodIn(port, encap) => {
+            tag_in(network, port, encap, model::Kind::Flood, id | MAY_FLOOD)
+        }
         Rule::Source(source) => sources(network, source),
         Rule::Host(mac, out) => {
-            let match_ = Match::new().metadata_masked(id | MAY_BE_KNOWN, NETWORK | MAY_BE_KNOWN).eth_dst(mac);
+            let match_ = Match::new()
+                .metadata_masked(id | MAY_BE_KNOWN, NETWORK | MAY_BE_KNOWN)
+                .eth_dst(mac);
             let Some(actions) = send(network, out, model::Kind::Known) else { return Vec::new() };
             let cookie = Cookie::of(network, Kind::Host);
-            vec![Flow::new(2, priority::HOST, match_, vec![Instruction::ApplyActions(actions)], cookie)]
+            vec![Flow::new(
+                2,
+                priority::HOST,
+                match_,
+                vec![Instruction::ApplyActions(actions)],
+                cookie,
+            )]
         }
         Rule::Flood => {
             let match_ = Match::new().metadata_masked(id | MAY_FLOOD, NETWORK | MAY_FLOOD);
             let actions = vec![Action::Group(network.group())];
             let cookie = Cookie::of(network, Kind::Flood);
-            vec![Flow::new(2, priority::FLOOD, match_, vec![Instruction::ApplyActions(actions)], cookie)]
+            vec![Flow::new(
+                2,
+                priority::FLOOD,
+                match_,
+                vec![Instruction::ApplyActions(actions)],
+                cookie,
+            )]
         }
     }
 }
@@ -127,7 +152,13 @@ fn enter(metadata: u64, table: u8, actions: Vec<Action>) -> Vec<Instruction> {
     apply.into_iter().chain([write, Instruction::goto(table)]).collect()
 }
 
-fn tag_in(network: NetworkId, port: PortNo, encap: Encap, kind: model::Kind, metadata: u64) -> Vec<Flow> {
+fn tag_in(
+    network: NetworkId,
+    port: PortNo,
+    encap: Encap,
+    kind: model::Kind,
+    metadata: u64,
+) -> Vec<Flow> {
     let Some(tag) = network.tag(encap, kind) else { return Vec::new() };
     let match_ = Match::new().in_port(port);
     let (match_, actions) = match encap {
@@ -154,6 +185,7 @@ fn sources(network: NetworkId, source: Source) -> Vec<Flow> {
         }],
         Source::Declared(port, mac) => vec![admit(here().in_port(port).eth_src(mac))],
         Source::Deny(port) => vec![flow(priority::DENY, here().in_port(port), false)],
+        Source::Muted(port) => vec![flow(priority::MUTED, here().in_port(port), true)],
         Source::Full => vec![flow(priority::FULL, here(), true)],
         Source::Address(port, mac, ip) => {
             let from = Untagged(here().in_port(port).eth_src(mac));
@@ -250,12 +282,17 @@ pub fn guess(flow: &Flow) -> Option<Rule> {
 
 fn guess_source(flow: &Flow, port: PortNo, mac: Option<MacAddr>) -> Source {
     let match_ = &flow.match_;
-    let Some(mac) = mac else { return Source::Deny(port) };
+    let passes = !flow.instructions.is_empty();
+    let Some(mac) = mac else {
+        return if passes { Source::Muted(port) } else { Source::Deny(port) };
+    };
     let exact = |ip: IpAddr, masked: bool| (!masked && !ip.is_unspecified()).then_some(ip);
     let arp = match_.arp_spa_field().map(|field| exact(field.value.into(), false));
     let ipv4 = match_.ipv4_src_field().map(|field| exact(field.value.into(), false));
     let ipv6 = match_.ipv6_src_field().map(|field| exact(field.value.into(), field.mask.is_some()));
-    let advertised = match_.ipv6_nd_target_field().map(|field| exact(field.value.into(), field.value == link_local(mac)));
+    let advertised = match_
+        .ipv6_nd_target_field()
+        .map(|field| exact(field.value.into(), field.value == link_local(mac)));
     match arp.or(ipv4).or(ipv6).or(advertised).flatten() {
         _ if flow.idle_timeout != 0 => Source::Learnt(port, mac),
         Some(ip) => Source::Address(port, mac, ip),

@@ -60,7 +60,14 @@ pub enum Verdict {
 
 impl Hosts {
     /// A frame came from `mac` at `place`. `limit` bounds the network's learnt hosts.
-    pub fn hear(&mut self, network: NetworkId, mac: MacAddr, place: Place, limit: usize, now: SystemTime) -> Verdict {
+    pub fn hear(
+        &mut self,
+        network: NetworkId,
+        mac: MacAddr,
+        place: Place,
+        limit: usize,
+        now: SystemTime,
+    ) -> Verdict {
         if mac.0 == [0; 6] || mac.0[0] & 1 == 1 {
             return Verdict::NotAHost;
         }
@@ -85,7 +92,13 @@ impl Hosts {
 
     /// The host was heard at a second port while the first still talks.
     /// Returns whether that is news.
-    pub fn conflict(&mut self, network: NetworkId, mac: MacAddr, claimant: Place, at: Instant) -> bool {
+    pub fn conflict(
+        &mut self,
+        network: NetworkId,
+        mac: MacAddr,
+        claimant: Place,
+        at: Instant,
+    ) -> bool {
         let learnt = self.networks.entry(network).or_default();
         let old = learnt.conflicts.insert(mac, Conflict { claimant, at });
         old.is_none_or(|old| old.claimant != claimant)
@@ -190,6 +203,9 @@ mod tests {
             assert_eq!(hosts.hear(net, MAC, at, 9, SystemTime::UNIX_EPOCH), Verdict::Learnt);
         }
         hosts.forget(NetworkId::new(1).unwrap());
-        assert_eq!(hosts.find(NetworkId::new(2).unwrap(), MAC).map(|entry| entry.place), Some(place(2)));
+        assert_eq!(
+            hosts.find(NetworkId::new(2).unwrap(), MAC).map(|entry| entry.place),
+            Some(place(2))
+        );
     }
 }

@@ -88,7 +88,8 @@ impl Installed {
         let place = |port| Place::new(switch, port);
         let (new_edges, new_trunks) = (held.edge_ports(), held.trunk_ports());
         let switches = self.networks.entry(network).or_default();
-        let old = if held.is_empty() { switches.remove(&switch) } else { switches.insert(switch, held) };
+        let old =
+            if held.is_empty() { switches.remove(&switch) } else { switches.insert(switch, held) };
         if switches.is_empty() {
             self.networks.remove(&network);
         }
@@ -165,7 +166,8 @@ mod tests {
         let sent = Held { sent: Some(slice(&[3], &[])), ..Held::default() };
         installed.set(blue, switch, sent);
         assert!(!installed.may_join(place, red) && installed.may_join(place, blue));
-        let leaving = Held { slice: slice(&[3], &[]), sent: Some(slice(&[], &[])), ..Held::default() };
+        let leaving =
+            Held { slice: slice(&[3], &[]), sent: Some(slice(&[], &[])), ..Held::default() };
         assert!(installed.set(blue, switch, leaving).is_empty());
         assert!(!installed.may_join(place, red), "sent isn't confirmed");
         assert_eq!(installed.set(blue, switch, Held::default()), BTreeSet::from([place]));

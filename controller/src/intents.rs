@@ -197,7 +197,10 @@ impl Intents {
     }
 
     /// All ports given by this reference to their switch.
-    pub fn ports_on<'a>(&'a self, switch: &'a SwitchRef) -> impl Iterator<Item = (&'a PortAt, &'a PortRecord)> {
+    pub fn ports_on<'a>(
+        &'a self,
+        switch: &'a SwitchRef,
+    ) -> impl Iterator<Item = (&'a PortAt, &'a PortRecord)> {
         let from = PortAt { switch: switch.clone(), port: PortRef::Number(0) };
         self.ports.range(from..).take_while(move |(at, _)| at.switch == *switch)
     }

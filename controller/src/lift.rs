@@ -111,7 +111,8 @@ fn read(id: NetworkId, flows: Vec<Flow>, group: Option<&GroupDesc>) -> Read {
     read.strays = strays.map(|flow| Stray { flow }).collect();
     let whole = group.is_none_or(|group| take_group(id, group, &mut read.slice));
     let expected = read.slice.floods();
-    read.damaged = !read.strays.is_empty() || !whole || flood != expected || group.is_some() != expected;
+    read.damaged =
+        !read.strays.is_empty() || !whole || flood != expected || group.is_some() != expected;
     read
 }
 
@@ -121,7 +122,9 @@ fn take_group(id: NetworkId, group: &GroupDesc, slice: &mut Slice) -> bool {
     let Some(outs) = outs.collect::<Option<BTreeSet<_>>>() else { return false };
     let meant = flow::buckets(id, &outs);
     let same = meant.len() == group.buckets.len()
-        && meant.iter().all(|bucket| group.buckets.iter().any(|other| other.actions == bucket.actions));
+        && meant
+            .iter()
+            .all(|bucket| group.buckets.iter().any(|other| other.actions == bucket.actions));
     if same && group.group_type == GroupType::All {
         slice.flood_out = outs;
     }
@@ -133,7 +136,13 @@ pub fn flow_of(stats: &FlowStats) -> Flow {
     let instructions = stats.instructions.iter().map(plain).collect();
     Flow {
         idle_timeout: stats.idle_timeout,
-        ..Flow::new(stats.table_id.0, stats.priority, stats.match_.clone(), instructions, stats.cookie)
+        ..Flow::new(
+            stats.table_id.0,
+            stats.priority,
+            stats.match_.clone(),
+            instructions,
+            stats.cookie,
+        )
     }
 }
 
@@ -146,7 +155,9 @@ fn plain(instruction: &openflow::Instruction) -> openflow::Instruction {
         same => same.clone(),
     };
     match instruction {
-        Instruction::ApplyActions(actions) => Instruction::ApplyActions(actions.iter().map(plain).collect()),
+        Instruction::ApplyActions(actions) => {
+            Instruction::ApplyActions(actions.iter().map(plain).collect())
+        }
         same => same.clone(),
     }
 }

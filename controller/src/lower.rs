@@ -5,8 +5,8 @@
 //! switch may reorder as it likes.
 
 use openflow::{
-    Body, BufferId, FlowMod, FlowModCommand, FlowModFlags, GroupId, GroupMod, GroupModCommand, GroupType, PortNo,
-    TableId,
+    Body, BufferId, FlowMod, FlowModCommand, FlowModFlags, GroupId, GroupMod, GroupModCommand,
+    GroupType, PortNo, TableId,
 };
 
 use crate::diff::{Changes, GroupChange, Rule, rules};
@@ -27,7 +27,9 @@ pub fn lower(network: NetworkId, changes: &Changes) -> Steps {
         GroupChange::Keep | GroupChange::Delete => Vec::new(),
     };
     let late = match changes.group {
-        GroupChange::Delete => vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())],
+        GroupChange::Delete => {
+            vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())]
+        }
         _ => Vec::new(),
     };
     let set = flows_of(network, changes.set.iter().copied());
@@ -44,11 +46,13 @@ pub fn rewrite(network: NetworkId, target: &Slice, strays: &[Stray]) -> Steps {
     let wanted = flows_of(network, rules(target).into_iter());
     let replaced = |stray: &&Stray| {
         let same = |flow: &Flow| {
-            (flow.table, flow.priority, &flow.match_) == (stray.flow.table, stray.flow.priority, &stray.flow.match_)
+            (flow.table, flow.priority, &flow.match_)
+                == (stray.flow.table, stray.flow.priority, &stray.flow.match_)
         };
         wanted.iter().any(same)
     };
-    let remove = strays.iter().filter(|stray| !replaced(stray)).map(|stray| delete(&stray.flow)).collect();
+    let remove =
+        strays.iter().filter(|stray| !replaced(stray)).map(|stray| delete(&stray.flow)).collect();
     // Deleting a group takes the flow to it along; deleting none is no error.
     let gone = vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())];
     let group = if target.floods() {
@@ -70,8 +74,13 @@ fn flows_of(network: NetworkId, rules: impl Iterator<Item = Rule>) -> Vec<Flow> 
 
 /// Writes a flow, in place of one with the same match.
 pub fn add(flow: &Flow) -> Body {
-    let flags = if flow.idle_timeout == 0 { FlowModFlags::default() } else { FlowModFlags::SEND_FLOW_REM };
-    Body::FlowMod(FlowMod { instructions: flow.instructions.clone(), flags, ..strict(flow, FlowModCommand::Add) })
+    let flags =
+        if flow.idle_timeout == 0 { FlowModFlags::default() } else { FlowModFlags::SEND_FLOW_REM };
+    Body::FlowMod(FlowMod {
+        instructions: flow.instructions.clone(),
+        flags,
+        ..strict(flow, FlowModCommand::Add)
+    })
 }
 
 /// Removes a flow, if it is still ours.

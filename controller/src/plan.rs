@@ -172,14 +172,18 @@ impl<'a> Planner<'a> {
     /// Whether a frame could cross: one end sends what the other accepts.
     fn is_active(one: &Slice, port: PortNo, other: &Slice, other_port: PortNo) -> bool {
         let crosses = |from: &Slice, out: PortNo, to: &Slice, into: PortNo| {
-            to.flood_in.get(&into).is_some_and(|encap| from.flood_out.contains(&Out::Trunk(out, *encap)))
+            to.flood_in
+                .get(&into)
+                .is_some_and(|encap| from.flood_out.contains(&Out::Trunk(out, *encap)))
         };
         crosses(one, port, other, other_port) || crosses(other, other_port, one, port)
     }
 
     fn floods_into_the_unknown(&self, id: DatapathId, slice: &Slice) -> bool {
         self.switches[&id].live
-            && flood_ports(slice).iter().any(|port| self.peers.peer(Place::new(id, *port)).is_none())
+            && flood_ports(slice)
+                .iter()
+                .any(|port| self.peers.peer(Place::new(id, *port)).is_none())
     }
 
     fn step_flood(
@@ -220,7 +224,11 @@ impl<'a> Planner<'a> {
             let (old, new) = (slice.hosts.get(&mac).copied(), desired.hosts.get(&mac).copied());
             if old == new {
                 // Still wrong if what it leads to can't be confirmed.
-                if give_up && new.is_some() && !known.is_confirmed(id, mac) && !known.is_needed(id, mac) {
+                if give_up
+                    && new.is_some()
+                    && !known.is_confirmed(id, mac)
+                    && !known.is_needed(id, mac)
+                {
                     slice.hosts.remove(&mac);
                 }
                 continue;
@@ -302,7 +310,8 @@ impl<'a> Known<'a> {
     fn is_confirmed(&self, id: DatapathId, mac: MacAddr) -> bool {
         let (mut at, mut hops) = (id, 0);
         loop {
-            let (Some(slice), Some(state)) = (self.planner.now.get(&at), self.planner.switches.get(&at))
+            let (Some(slice), Some(state)) =
+                (self.planner.now.get(&at), self.planner.switches.get(&at))
             else {
                 return false;
             };
@@ -332,7 +341,11 @@ impl<'a> Known<'a> {
                 let Some(Out::Trunk(port, _)) = slice.hosts.get(&mac) else { return false };
                 other != id
                     && self.planner.switches[&other].live
-                    && self.planner.peers.peer(Place::new(other, *port)).is_some_and(|to| to.switch == id)
+                    && self
+                        .planner
+                        .peers
+                        .peer(Place::new(other, *port))
+                        .is_some_and(|to| to.switch == id)
             })
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use api::control_plane::ControlPlane;
 use api::page::{Listing, Page};
 use api::types::{
-    Ack, Applied, Change, Changed, Document, End, FlowTables, FlowView, Host, HostFilter, Link, LinkBody, Network,
-    NetworkSpec, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
+    Ack, Applied, Change, Changed, Document, End, FlowTables, FlowView, Host, HostFilter, Link,
+    LinkBody, Network, NetworkSpec, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
 };
 use api::values::NetworkName;
 use api::{Problem, ProblemKind};
@@ -28,7 +28,10 @@ impl Rest {
         Self { engine, metrics }
     }
 
-    async fn run<R: Send + 'static>(&self, call: impl FnOnce(&mut Engine) -> R + Send + 'static) -> Result<R, Problem> {
+    async fn run<R: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Engine) -> R + Send + 'static,
+    ) -> Result<R, Problem> {
         self.engine.run(call).await.map_err(|error| {
             let kind = match error {
                 CallError::Busy => ProblemKind::TooManyRequests,
@@ -44,7 +47,9 @@ impl Rest {
         match committed.await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => return Err(Problem::new(ProblemKind::StoreUnavailable, reason)),
-            Err(_) => return Err(Problem::new(ProblemKind::NotReady, "The controller is shutting down.")),
+            Err(_) => {
+                return Err(Problem::new(ProblemKind::NotReady, "The controller is shutting down."));
+            }
         }
         let (networks, waits): (Vec<NetworkId>, Vec<_>) = settled.into_iter().unzip();
         let late = match wait {
@@ -70,7 +75,10 @@ fn acknowledge(engine: &Engine, networks: &[NetworkId], wait: Wait, late: bool) 
     if (wait == Wait::Stored || late) && unsettled && ack == Ack::Installed {
         let reason = "its flows are still being worked out".to_owned();
         let switches = engine.switch_ids();
-        let switch = switches.first().map_or_else(|| crate::model::by_id(openflow::DatapathId(0)), |id| crate::model::by_id(*id));
+        let switch = switches.first().map_or_else(
+            || crate::model::by_id(openflow::DatapathId(0)),
+            |id| crate::model::by_id(*id),
+        );
         return Ack::Pending(vec![SwitchReason { switch, reason }]);
     }
     ack
@@ -98,25 +106,40 @@ fn with_port(ack: Ack, port: &Port) -> Ack {
 impl ControlPlane for Rest {
     async fn networks(&self, page: Page) -> Result<Listing<Network>, Problem> {
         self.run(move |engine| {
-            let key = |record: &&crate::intents::NetworkRecord| record.spec.name.as_str().to_owned();
+            let key =
+                |record: &&crate::intents::NetworkRecord| record.spec.name.as_str().to_owned();
             page.cut(engine.all_networks(), key, |record| engine.show_network(record))
         })
         .await
     }
 
     async fn network(&self, network: NetworkName) -> Result<Network, Problem> {
-        self.run(move |engine| engine.network(&network).map(|record| engine.show_network(record))).await?
+        self.run(move |engine| engine.network(&network).map(|record| engine.show_network(record)))
+            .await?
     }
 
-    async fn create_network(&self, spec: NetworkSpec, wait: Wait) -> Result<Changed<Network>, Problem> {
+    async fn create_network(
+        &self,
+        spec: NetworkSpec,
+        wait: Wait,
+    ) -> Result<Changed<Network>, Problem> {
         self.store_network(spec, true, wait).await
     }
 
-    async fn put_network(&self, spec: NetworkSpec, wait: Wait) -> Result<Changed<Network>, Problem> {
+    async fn put_network(
+        &self,
+        spec: NetworkSpec,
+        wait: Wait,
+    ) -> Result<Changed<Network>, Problem> {
         self.store_network(spec, false, wait).await
     }
 
-    async fn delete_network(&self, network: NetworkName, force: bool, wait: Wait) -> Result<Ack, Problem> {
+    async fn delete_network(
+        &self,
+        network: NetworkName,
+        force: bool,
+        wait: Wait,
+    ) -> Result<Ack, Problem> {
         let started = self.run(move |engine| engine.delete_network(&network, force)).await??;
         self.finish(started, wait).await.map(|((), ack)| ack)
     }
@@ -124,14 +147,20 @@ impl ControlPlane for Rest {
     async fn ports(&self, network: NetworkName, page: Page) -> Result<Listing<Port>, Problem> {
         self.run(move |engine| {
             engine.network(&network)?;
-            let mut ports: Vec<_> = engine.ports_of(&network).map(|(at, port)| engine.show_port(at, port)).collect();
+            let mut ports: Vec<_> =
+                engine.ports_of(&network).map(|(at, port)| engine.show_port(at, port)).collect();
             ports.sort_by_key(port_key);
             Ok(page.cut(ports, port_key, |port| port))
         })
         .await?
     }
 
-    async fn port(&self, network: NetworkName, switch: SwitchRef, port: PortRef) -> Result<Port, Problem> {
+    async fn port(
+        &self,
+        network: NetworkName,
+        switch: SwitchRef,
+        port: PortRef,
+    ) -> Result<Port, Problem> {
         self.run(move |engine| show_port(engine, &network, &port_at(switch, port))).await?
     }
 
@@ -164,7 +193,12 @@ impl ControlPlane for Rest {
         self.finish(started, wait).await.map(|(_, ack)| ack)
     }
 
-    async fn apply(&self, document: Document, prune: bool, wait: Wait) -> Result<(Applied, Ack), Problem> {
+    async fn apply(
+        &self,
+        document: Document,
+        prune: bool,
+        wait: Wait,
+    ) -> Result<(Applied, Ack), Problem> {
         let set = document.set.clone();
         let started = self.run(move |engine| engine.apply(&document, prune)).await??;
         let (mut objects, ack) = self.finish(started, wait).await?;
@@ -172,7 +206,9 @@ impl ControlPlane for Rest {
             .run(move |engine| {
                 let mut waiting = Vec::new();
                 for object in &mut objects {
-                    let (Some(switch), Some(port)) = (&object.switch, &object.port) else { continue };
+                    let (Some(switch), Some(port)) = (&object.switch, &object.port) else {
+                        continue;
+                    };
                     if object.change == Change::Deleted {
                         continue;
                     }
@@ -180,7 +216,8 @@ impl ControlPlane for Rest {
                     if let Ok(port) = show_port(engine, &object.network, &at) {
                         object.state = port.state;
                         object.reason.clone_from(&port.reason);
-                        if let Some(reason) = port.reason.filter(|_| port.state != State::Installed) {
+                        if let Some(reason) = port.reason.filter(|_| port.state != State::Installed)
+                        {
                             waiting.push(SwitchReason { switch: port.switch, reason });
                         }
                     }
@@ -224,12 +261,39 @@ impl ControlPlane for Rest {
         self.finish(started, Wait::Stored).await.map(|((), ack)| ack)
     }
 
-    async fn flows(&self, switch: SwitchRef, view: FlowView, page: Page) -> Result<FlowTables, Problem> {
+    async fn adopt_switch(
+        &self,
+        switch: SwitchRef,
+        wait: Wait,
+    ) -> Result<Changed<Switch>, Problem> {
+        self.take_over(switch, true, wait).await
+    }
+
+    async fn reset_switch(
+        &self,
+        switch: SwitchRef,
+        wait: Wait,
+    ) -> Result<Changed<Switch>, Problem> {
+        self.take_over(switch, false, wait).await
+    }
+
+    async fn flows(
+        &self,
+        switch: SwitchRef,
+        view: FlowView,
+        page: Page,
+    ) -> Result<FlowTables, Problem> {
         self.run(move |engine| {
             let id = engine.find_switch(&switch)?;
             let mut tables = engine.show_flows(id, view);
             let key = |flow: &api::types::FlowEntry| {
-                format!("{:03}{:05}{}{}", flow.table, u16::MAX - flow.priority, flow.r#match, flow.cookie)
+                format!(
+                    "{:03}{:05}{}{}",
+                    flow.table,
+                    u16::MAX - flow.priority,
+                    flow.r#match,
+                    flow.cookie
+                )
             };
             tables.items.sort_by_key(key);
             let first = page.after.is_none();
@@ -250,7 +314,13 @@ impl ControlPlane for Rest {
         .await
     }
 
-    async fn put_link(&self, a: End, b: End, body: LinkBody, wait: Wait) -> Result<Changed<Link>, Problem> {
+    async fn put_link(
+        &self,
+        a: End,
+        b: End,
+        body: LinkBody,
+        wait: Wait,
+    ) -> Result<Changed<Link>, Problem> {
         let (a, b) = (place(a), place(b));
         let encap = match body.encap {
             api::types::Encap::Vlan => Encap::Vlan,
@@ -261,7 +331,10 @@ impl ControlPlane for Rest {
         let (change, ack) = self.finish(started, wait).await?;
         let now = self.run(move |engine| engine.link_between(&a, &b)).await?;
         let Some(now) = now else {
-            return Err(Problem::new(ProblemKind::Internal, "The link that was just declared is not there."));
+            return Err(Problem::new(
+                ProblemKind::Internal,
+                "The link that was just declared is not there.",
+            ));
         };
         let ack = match (ack, now.reasons.is_empty()) {
             (Ack::Installed, false) => Ack::Pending(now.reasons.clone()),
@@ -281,7 +354,9 @@ impl ControlPlane for Rest {
             let switch = filter.switch.as_ref().map(|switch| engine.find_switch(switch).ok());
             let fits = |host: &Host| {
                 filter.network.as_ref().is_none_or(|network| *network == host.network)
-                    && switch.is_none_or(|wanted| wanted.is_some() && engine.find_switch(&host.switch).ok() == wanted)
+                    && switch.is_none_or(|wanted| {
+                        wanted.is_some() && engine.find_switch(&host.switch).ok() == wanted
+                    })
             };
             let key = |host: &Host| format!("{}\0{}", host.network, host.mac);
             let mut hosts: Vec<_> = engine.show_hosts().into_iter().filter(fits).collect();
@@ -294,7 +369,10 @@ impl ControlPlane for Rest {
     async fn ready(&self) -> Result<(), Problem> {
         match tokio::time::timeout(Duration::from_secs(2), self.run(|_| ())).await {
             Ok(answered) => answered,
-            Err(_) => Err(Problem::new(ProblemKind::NotReady, "The controller doesn't answer within 2 s.")),
+            Err(_) => Err(Problem::new(
+                ProblemKind::NotReady,
+                "The controller doesn't answer within 2 s.",
+            )),
         }
     }
 
@@ -310,11 +388,30 @@ impl ControlPlane for Rest {
 }
 
 impl Rest {
-    async fn store_network(&self, spec: NetworkSpec, only_new: bool, wait: Wait) -> Result<Changed<Network>, Problem> {
+    async fn take_over(
+        &self,
+        switch: SwitchRef,
+        adopt: bool,
+        wait: Wait,
+    ) -> Result<Changed<Switch>, Problem> {
+        let started = self.run(move |engine| engine.take_over(&switch, adopt)).await??;
+        let (id, ack) = self.finish(started, wait).await?;
+        let now = self.run(move |engine| show_switch(engine, &crate::model::by_id(id))).await??;
+        Ok(Changed { change: Change::Updated, ack, now })
+    }
+
+    async fn store_network(
+        &self,
+        spec: NetworkSpec,
+        only_new: bool,
+        wait: Wait,
+    ) -> Result<Changed<Network>, Problem> {
         let name = spec.name.clone();
         let started = self.run(move |engine| engine.put_network(spec, only_new)).await??;
         let (change, ack) = self.finish(started, wait).await?;
-        let now = self.run(move |engine| engine.network(&name).map(|record| engine.show_network(record))).await??;
+        let now = self
+            .run(move |engine| engine.network(&name).map(|record| engine.show_network(record)))
+            .await??;
         Ok(Changed { change, ack, now })
     }
 }

@@ -6,17 +6,20 @@
 //!                  └───────── apply, read, packet-out ────────────────┘
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::Options;
+use api::serve::Bounds;
+use api::tls::ServerTls;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, TlsFiles};
 use crate::cookie::Cookie;
 use crate::engine::{Engine, EngineConfig, Inputs};
 use crate::lldp::Key;
@@ -28,8 +31,6 @@ use crate::store::Memory;
 const EVENTS: usize = 4096;
 /// Frames that may wait for the engine; more are dropped.
 const PUNTS: usize = 4096;
-/// How long requests under way may take once the process is asked to end.
-const DRAIN: Duration = Duration::from_secs(4);
 
 /// Runs the controller until `stop` is cancelled, then answers what it took
 /// and returns. The switches' flows stay.
@@ -41,10 +42,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let metrics = PrometheusBuilder::new().install_recorder().context("can't set up metrics")?;
     let openflow = southbound::listen(config.openflow, 4096)
         .with_context(|| format!("can't listen for switches on {}", config.openflow))?;
+    let tls = config.tls.as_ref().map(read_tls).transpose()?;
     let http = TcpListener::bind(config.http)
         .await
         .with_context(|| format!("can't listen for the REST API on {}", config.http))?;
-    warn!("state is kept in memory only: networks and ports are gone when this process ends; switches keep their flows");
+    warn!(
+        "state is kept in memory only: networks and ports are gone when this process ends; switches keep their flows"
+    );
     if !config.openflow.ip().is_loopback() {
         warn!(address = %config.openflow, "switches connect without TLS: whoever reaches this address can be a switch");
     }
@@ -68,17 +72,25 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     };
     info!(address = %openflow.local_addr()?, "waiting for switches (OpenFlow 1.3)");
     let southbound_stop = CancellationToken::new();
-    let switches = tokio::spawn(southbound::serve(openflow, southbound, sink, southbound_stop.clone()));
+    let switches =
+        tokio::spawn(southbound::serve(openflow, southbound, sink, southbound_stop.clone()));
 
     let plane = Arc::new(Rest::new(engine, metrics));
     let router = api::router(plane, Options::new(config.access));
     info!(address = %http.local_addr()?, tls = config.tls.is_some(), "REST API");
-    let served = axum::serve(http, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    api::serve(http, router, tls, Bounds::default(), stop.cancelled_owned()).await;
 
     southbound_stop.cancel();
     // What a session had to say when it ended doesn't matter any more.
     let _ = tokio::time::timeout(Duration::from_millis(500), switches).await;
     engine_stop.cancel();
     let _ = engine_task.await;
-    served.context("the REST API ended")
+    Ok(())
+}
+
+fn read_tls(files: &TlsFiles) -> Result<ServerTls> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("can't read {}", path.display()));
+    let client_ca = files.client_ca.as_deref().map(read).transpose()?;
+    ServerTls::from_pem(&read(&files.cert)?, &read(&files.key)?, client_ca.as_deref())
+        .with_context(|| format!("{} and {} can't be used for TLS", files.cert.display(), files.key.display()))
 }

@@ -66,6 +66,9 @@ pub enum Source {
     Bootstrap(PortNo, MacAddr),
     /// On an enforced port: whatever nothing else admits is dropped.
     Deny(PortNo),
+    /// Too many unknown sources speak here: for a while they pass without a
+    /// copy to the controller.
+    Muted(PortNo),
     /// The network has learnt as many MACs as it may: unknown sources pass
     /// without a copy to the controller.
     Full,
@@ -79,7 +82,8 @@ impl Source {
             | Self::Declared(port, _)
             | Self::Address(port, _, _)
             | Self::Bootstrap(port, _)
-            | Self::Deny(port) => Some(port),
+            | Self::Deny(port)
+            | Self::Muted(port) => Some(port),
             Self::Full => None,
         }
     }
@@ -134,6 +138,7 @@ impl fmt::Display for Source {
             Self::Address(port, mac, ip) => write!(f, "in_port={port} {mac} {ip}"),
             Self::Bootstrap(port, mac) => write!(f, "in_port={port} {mac} bootstrap"),
             Self::Deny(port) => write!(f, "in_port={port} else drop"),
+            Self::Muted(port) => write!(f, "in_port={port} muted"),
             Self::Full => f.write_str("no more learning"),
         }
     }

@@ -91,7 +91,7 @@ impl Switch {
 }
 
 /// A link and what is known of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkStatus {
     /// The lesser end.
     pub a: Place,
@@ -205,7 +205,7 @@ impl Topology {
             SwitchRef::Dpid(Dpid(id)) => {
                 let id = DatapathId(*id);
                 self.switches.contains_key(&id).then_some(id)
-            },
+            }
             SwitchRef::Name(name) => self.names.get(name).copied(),
         }
     }
@@ -215,7 +215,9 @@ impl Topology {
         let id = self.find(&at.switch)?;
         let switch = self.switches.get(&id)?;
         let number = match &at.port {
-            PortRef::Number(number) => Some(PortNo(*number)).filter(|number| switch.ports.contains_key(number)),
+            PortRef::Number(number) => {
+                Some(PortNo(*number)).filter(|number| switch.ports.contains_key(number))
+            }
             PortRef::Name(name) => switch.number_of(name),
         };
         Some(Place::new(id, number?))
@@ -226,7 +228,9 @@ impl Topology {
         let Some(switch) = self.switches.get(&place.switch) else { return Vec::new() };
         let mut ports = vec![by_number(place.port)];
         let name = switch.ports.get(&place.port).and_then(|port| port.name.clone());
-        ports.extend(name.filter(|name| switch.number_of(name) == Some(place.port)).map(PortRef::Name));
+        ports.extend(
+            name.filter(|name| switch.number_of(name) == Some(place.port)).map(PortRef::Name),
+        );
         let mut switches = vec![by_id(place.switch)];
         switches.extend(switch.name.clone().map(SwitchRef::Name));
         let all = switches.iter().flat_map(|switch| {
@@ -282,7 +286,9 @@ impl Topology {
         let mut at = BTreeMap::new();
         for (ends, encap) in declared {
             let (one, other) = ends.ends();
-            let (Some(one), Some(other)) = (self.resolve(one), self.resolve(other)) else { continue };
+            let (Some(one), Some(other)) = (self.resolve(one), self.resolve(other)) else {
+                continue;
+            };
             let pair = (one.min(other), one.max(other));
             let used = |place: &Place| at.contains_key(place) || taken(*place);
             if one.switch == other.switch || used(&one) || used(&other) {
@@ -299,14 +305,18 @@ impl Topology {
         let discovered = heard.iter().copied().filter(|(a, b)| a.switch != b.switch);
         // A discovered link that is silent is remembered as down while both
         // ports exist, so that what may still cross it is reckoned with.
-        let remembered = self.links.values().filter(|link| !link.declared).map(|link| (link.a, link.b));
+        let remembered =
+            self.links.values().filter(|link| !link.declared).map(|link| (link.a, link.b));
         let remembered: Vec<_> = remembered.collect();
         for pair in discovered.chain(remembered) {
             let (a, b) = pair;
             let there = |place: Place| {
-                self.switches.get(&place.switch).is_some_and(|switch| switch.ports.contains_key(&place.port))
+                self.switches
+                    .get(&place.switch)
+                    .is_some_and(|switch| switch.ports.contains_key(&place.port))
             };
-            if [a, b].iter().any(|place| at.contains_key(place) || taken(*place) || !there(*place)) {
+            if [a, b].iter().any(|place| at.contains_key(place) || taken(*place) || !there(*place))
+            {
                 continue;
             }
             let up = heard.contains(&pair) && self.is_up(a) && self.is_up(b);
@@ -322,7 +332,10 @@ impl Topology {
     /// What paths and trees are computed from: all switches, and links that are up.
     pub fn graph(&self) -> Graph {
         let up = self.links.values().filter(|link| link.up);
-        Graph::new(self.switches.keys().copied(), up.map(|link| Link::new(link.a, link.b, link.encap)))
+        Graph::new(
+            self.switches.keys().copied(),
+            up.map(|link| Link::new(link.a, link.b, link.encap)),
+        )
     }
 }
 

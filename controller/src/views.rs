@@ -2,6 +2,7 @@
 //! `compile` takes; and why a port isn't part of its network (yet).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use openflow::{DatapathId, MacAddr};
 
@@ -24,6 +25,8 @@ pub struct Sources<'a> {
     pub hosts: &'a Hosts,
     /// What is held, and so can't be given to another yet.
     pub installed: &'a Installed,
+    /// Ports that teach too much, until when.
+    pub muted: &'a BTreeMap<Place, Instant>,
 }
 
 /// Where a port that a caller attached is.
@@ -63,7 +66,10 @@ impl<'a> Sources<'a> {
                     Some(_) => "it is a trunk",
                     None => "it is still leaving what it was part of before",
                 };
-                Standing::Held(place, format!("port {} waits: {what}", self.topology.describe(place)))
+                Standing::Held(
+                    place,
+                    format!("port {} waits: {what}", self.topology.describe(place)),
+                )
             }
             _ => Standing::Member(place),
         }
@@ -77,15 +83,20 @@ impl<'a> Sources<'a> {
             members: BTreeMap::new(),
             hosts: BTreeMap::new(),
             full: self.hosts.count(id) >= record.spec.mac_limit.value() as usize,
+            muted: BTreeSet::new(),
         };
         let mut declared = BTreeMap::new();
         for (at, port) in self.intents.ports_of(&record.spec.name) {
             let Standing::Member(place) = self.standing(at, id) else { continue };
             let spec = &port.spec;
             let macs = || spec.mac.iter().map(|mac| MacAddr(mac.bytes()));
-            let allowed = || Allowed { macs: macs().collect(), ips: spec.ips.iter().map(|ip| ip.addr()).collect() };
+            let allowed = || Allowed {
+                macs: macs().collect(),
+                ips: spec.ips.iter().map(|ip| ip.addr()).collect(),
+            };
             let member = Member { enforce: spec.enforce.then(allowed) };
             network.members.entry(place.switch).or_default().insert(place.port, member);
+            network.muted.extend(self.muted.contains_key(&place).then_some(place));
             for mac in macs() {
                 let host = (port.age, Host { place, learnt: false });
                 let held = declared.entry(mac).or_insert(host);
@@ -96,7 +107,8 @@ impl<'a> Sources<'a> {
         }
         let learnt = self.hosts.of(id).map(|(mac, entry)| (mac, Host::from(entry)));
         let learnt = learnt.filter(|(_, host)| is_member(&network, host.place));
-        network.hosts = learnt.chain(declared.into_iter().map(|(mac, (_, host))| (mac, host))).collect();
+        network.hosts =
+            learnt.chain(declared.into_iter().map(|(mac, (_, host))| (mac, host))).collect();
         Some(network)
     }
 }
@@ -116,6 +128,7 @@ pub fn cut_for_want_of_tags(network: &Network, graph: &Graph) -> Option<(Datapat
     let switches: BTreeSet<_> = network.switches();
     let first = *switches.first()?;
     switches.into_iter().skip(1).map(|other| (first, other)).find(|(a, b)| {
-        graph.next_hop(network.id, *b, *a).is_none() && graph.next_hop(with_all_links, *b, *a).is_some()
+        graph.next_hop(network.id, *b, *a).is_none()
+            && graph.next_hop(with_all_links, *b, *a).is_some()
     })
 }

@@ -7,6 +7,8 @@
 //! Slices are interpreted here as they are; that flows and groups mean the
 //! same is the business of the tests on embedded switches.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use controller::compile::{Host, Member, Network, compile_all};
@@ -28,7 +30,12 @@ enum Arrival {
 }
 
 /// Where a frame that enters at `from` is delivered; `None` if it never ends.
-fn deliver(slices: &Slices, peers: &PeerMap, from: Place, to: Option<MacAddr>) -> Option<Vec<Place>> {
+fn deliver(
+    slices: &Slices,
+    peers: &PeerMap,
+    from: Place,
+    to: Option<MacAddr>,
+) -> Option<Vec<Place>> {
     let mut delivered = Vec::new();
     let mut queue = VecDeque::from([(from, Arrival::Edge)]);
     let mut steps = 0;
@@ -88,7 +95,8 @@ fn fabric() -> impl Strategy<Value = Fabric> {
         let pair = (0..switches, 0..switches, any::<bool>());
         prop::collection::vec(pair, 1..24).prop_map(move |pairs| {
             let ends = pairs.into_iter().filter(|(a, b, _)| a != b).enumerate();
-            let place = |switch, n: usize| Place::new(DatapathId(switch + 1), PortNo(100 + n as u32));
+            let place =
+                |switch, n: usize| Place::new(DatapathId(switch + 1), PortNo(100 + n as u32));
             let links = ends.map(|(n, (a, b, tunnel))| {
                 let encap = if tunnel { Encap::TunId } else { Encap::Vlan };
                 Link::new(place(a, n), place(b, n), encap)
@@ -105,7 +113,10 @@ fn worlds(fabric: &Fabric, cut: bool) -> impl Strategy<Value = Vec<World>> + use
         .flat_map(|s| (1..=PORTS).map(move |p| Place::new(DatapathId(s), PortNo(p))))
         .collect();
     let links = fabric.links.len();
-    let up = prop::collection::vec(if cut { prop::bool::weighted(0.7).boxed() } else { Just(true).boxed() }, links);
+    let up = prop::collection::vec(
+        if cut { prop::bool::weighted(0.7).boxed() } else { Just(true).boxed() },
+        links,
+    );
     let all = places.len();
     let world = (
         up,
@@ -113,8 +124,12 @@ fn worlds(fabric: &Fabric, cut: bool) -> impl Strategy<Value = Vec<World>> + use
         prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..6),
     );
     let world = world.prop_map(|(up, members, hosts)| {
-        let mut world =
-            World { up, members: members.iter().copied().collect(), hosts: BTreeMap::new(), known: BTreeSet::new() };
+        let mut world = World {
+            up,
+            members: members.iter().copied().collect(),
+            hosts: BTreeMap::new(),
+            known: BTreeSet::new(),
+        };
         for (n, (at, known)) in hosts.into_iter().enumerate() {
             if members.is_empty() {
                 break;
@@ -136,6 +151,7 @@ fn network(world: &World) -> Network {
         members: BTreeMap::new(),
         hosts: BTreeMap::new(),
         full: false,
+        muted: BTreeSet::new(),
     };
     for place in &world.members {
         network.members.entry(place.switch).or_default().insert(place.port, Member::default());
@@ -160,18 +176,35 @@ fn check(
     for from in &either {
         for to in macs.iter().copied().map(Some).chain([None]) {
             let Some(mut delivered) = deliver(slices, peers, *from, to) else {
-                return Err(TestCaseError::fail(format!("a frame from {from} to {to:?} never ends")));
+                return Err(TestCaseError::fail(format!(
+                    "a frame from {from} to {to:?} never ends"
+                )));
             };
             delivered.sort();
             let count = delivered.len();
             delivered.dedup();
-            prop_assert_eq!(count, delivered.len(), "a frame from {} to {:?} arrives twice", from, to);
+            prop_assert_eq!(
+                count,
+                delivered.len(),
+                "a frame from {} to {:?} arrives twice",
+                from,
+                to
+            );
             prop_assert!(delivered.iter().all(|place| either.contains(place)));
             let stays = |place: &Place| old.members.contains(place) && new.members.contains(place);
             let Some(mac) = to else { continue };
-            let same_place = old.hosts.get(&mac).filter(|place| new.hosts.get(&mac) == Some(*place));
-            if let Some(place) = same_place.filter(|place| steady && stays(place) && stays(from) && *place != from) {
-                prop_assert!(delivered.contains(place), "unicast {} to {} at {} is lost", from, mac, place);
+            let same_place =
+                old.hosts.get(&mac).filter(|place| new.hosts.get(&mac) == Some(*place));
+            if let Some(place) =
+                same_place.filter(|place| steady && stays(place) && stays(from) && *place != from)
+            {
+                prop_assert!(
+                    delivered.contains(place),
+                    "unicast {} to {} at {} is lost",
+                    from,
+                    mac,
+                    place
+                );
             }
         }
     }
@@ -197,7 +230,12 @@ fn connected(fabric: &Fabric, up: &[bool]) -> bool {
 fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<(), TestCaseError> {
     let peers = physical(fabric);
     let mut slices = Slices::new();
-    let mut old = World { up: worlds[0].up.clone(), members: BTreeSet::new(), hosts: BTreeMap::new(), known: BTreeSet::new() };
+    let mut old = World {
+        up: worlds[0].up.clone(),
+        members: BTreeSet::new(),
+        hosts: BTreeMap::new(),
+        known: BTreeSet::new(),
+    };
     let mut subsets = subsets.iter().cycle();
     let is_away = |id: DatapathId, round: usize| round > 0 && away & (1 << id.0) != 0;
     // Ports that a switch which is away can't be told to leave.

@@ -12,13 +12,15 @@ use crate::model::{Encap, Place};
 
 impl Engine {
     /// Brings the flows that every switch has, whatever its networks.
-    pub(super) fn settle_base(&mut self, switch: DatapathId, meters: bool) {
+    pub(super) fn settle_base(&mut self, switch: DatapathId) {
         if self.foreign.contains(&switch) {
             return;
         }
         let Some(live) = self.sessions.get(&switch) else { return };
-        let mut wanted = base::constant(meters);
-        wanted.extend(live.base.iter().filter(|rule| matches!(rule, BaseRule::Announcements(..))).copied());
+        let mut wanted = base::constant();
+        wanted.extend(
+            live.base.iter().filter(|rule| matches!(rule, BaseRule::Announcements(..))).copied(),
+        );
         // Announcement flows of ports that aren't there any more go now.
         let ports = self.topology.switch(switch).map(|switch| &switch.ports);
         wanted.retain(|rule| match rule {
@@ -36,7 +38,9 @@ impl Engine {
         }
         let Some(live) = self.sessions.get(&place.switch) else { return };
         let mut rules = live.base.clone();
-        rules.retain(|rule| !matches!(rule, BaseRule::Announcements(port, _) if *port == place.port));
+        rules.retain(
+            |rule| !matches!(rule, BaseRule::Announcements(port, _) if *port == place.port),
+        );
         if wanted {
             rules.insert(BaseRule::Announcements(place.port, tunnel));
         }
@@ -49,7 +53,7 @@ impl Engine {
             return;
         }
         let steps = base::lower(&live.base, &wanted);
-        let token = self.token(Pending::Base);
+        let token = self.token(switch, Pending::Base);
         let Some(live) = self.sessions.get_mut(&switch) else { return };
         if let Err(error) = live.handle.apply(token, steps) {
             self.pending.remove(&token);
@@ -75,7 +79,12 @@ impl Engine {
             let switch = self.topology.switch(from.switch);
             let mac = switch.and_then(|switch| switch.ports.get(&from.port)).map(|port| port.mac);
             let announcement = Announcement { from, nonce: rand::random() };
-            let frame = lldp::encode(&announcement, mac.unwrap_or(MacAddr([0x02, 0, 0, 0, 0, 1])), ttl, &self.lldp_key);
+            let frame = lldp::encode(
+                &announcement,
+                mac.unwrap_or(MacAddr([0x02, 0, 0, 0, 0, 1])),
+                ttl,
+                &self.lldp_key,
+            );
             let out = PacketOut {
                 buffer_id: BufferId::NONE,
                 in_port: PortNo::CONTROLLER,

@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
-use api::types::{Change, Document, DocumentPort, NetworkSpec, ObjectChange, ObjectKind, PortSpec, State, SwitchPatch};
+use api::types::{
+    Change, Document, DocumentPort, NetworkSpec, ObjectChange, ObjectKind, PortSpec, State,
+    SwitchPatch,
+};
 use api::values::{NetworkName, SetName};
 use api::{Problem, ProblemKind};
 use openflow::DatapathId;
@@ -14,7 +17,7 @@ use tracing::info;
 
 use super::Engine;
 use crate::intents::{LinkEnds, NetworkRecord, PortRecord, Record, SwitchSpec};
-use crate::model::{Encap, NetworkId, Place, PortAt, SwitchRef};
+use crate::model::{Dpid, Encap, NetworkId, Place, PortAt, SwitchRef};
 use crate::store::Committed;
 
 /// A change that was accepted and is on its way.
@@ -40,7 +43,12 @@ struct Draft {
 }
 
 impl Engine {
-    fn start<T>(&mut self, done: T, records: Vec<Record>, touched: impl IntoIterator<Item = NetworkId>) -> Started<T> {
+    fn start<T>(
+        &mut self,
+        done: T,
+        records: Vec<Record>,
+        touched: impl IntoIterator<Item = NetworkId>,
+    ) -> Started<T> {
         for record in &records {
             self.held_networks |= matches!(record, Record::Network(_));
             self.intents.apply(record.clone());
@@ -55,10 +63,16 @@ impl Engine {
     ///
     /// # Errors
     /// `network-exists`, `ids-exhausted`.
-    pub fn put_network(&mut self, spec: NetworkSpec, only_new: bool) -> Result<Started<Change>, Problem> {
+    pub fn put_network(
+        &mut self,
+        spec: NetworkSpec,
+        only_new: bool,
+    ) -> Result<Started<Change>, Problem> {
         let existing = self.intents.network(&spec.name).cloned();
         let (change, record) = match existing {
-            Some(record) if record.spec == spec => return Ok(self.start(Change::Unchanged, Vec::new(), [record.id])),
+            Some(record) if record.spec == spec => {
+                return Ok(self.start(Change::Unchanged, Vec::new(), [record.id]));
+            }
             Some(_) if only_new => return Err(Problem::network_exists(&spec.name)),
             Some(record) => (Change::Updated, NetworkRecord { spec, ..record }),
             None => (Change::Created, NetworkRecord { id: self.take_id()?, spec, set: None }),
@@ -70,7 +84,8 @@ impl Engine {
 
     fn take_id(&mut self) -> Result<NetworkId, Problem> {
         self.ids.take().ok_or_else(|| {
-            let detail = format!("All {} network ids are in use or not yet released.", NetworkId::MAX);
+            let detail =
+                format!("All {} network ids are in use or not yet released.", NetworkId::MAX);
             Problem::new(ProblemKind::IdsExhausted, detail)
         })
     }
@@ -79,7 +94,11 @@ impl Engine {
     ///
     /// # Errors
     /// `network-in-use`.
-    pub fn delete_network(&mut self, name: &NetworkName, force: bool) -> Result<Started<()>, Problem> {
+    pub fn delete_network(
+        &mut self,
+        name: &NetworkName,
+        force: bool,
+    ) -> Result<Started<()>, Problem> {
         let Some(record) = self.intents.network(name) else {
             return Ok(self.start((), Vec::new(), []));
         };
@@ -124,18 +143,30 @@ impl Engine {
     ///
     /// # Errors
     /// `network-not-found`, `port-in-use`, `port-is-trunk`.
-    pub fn put_port(&mut self, name: &NetworkName, at: PortAt, spec: PortSpec) -> Result<Started<Change>, Problem> {
+    pub fn put_port(
+        &mut self,
+        name: &NetworkName,
+        at: PortAt,
+        spec: PortSpec,
+    ) -> Result<Started<Change>, Problem> {
         let id = self.network(name)?.id;
         let existing = self.attached(&at).map(|(at, port)| (at, port.clone()));
         let (change, record) = match existing {
             Some((_, port)) if port.network != *name => {
                 return Err(Problem::port_in_use(&at.switch, &at.port, &port.network));
             }
-            Some((_, port)) if port.spec == spec => return Ok(self.start(Change::Unchanged, Vec::new(), [id])),
-            Some((known, port)) => (Change::Updated, Record::Port(known, PortRecord { spec, ..port })),
+            Some((_, port)) if port.spec == spec => {
+                return Ok(self.start(Change::Unchanged, Vec::new(), [id]));
+            }
+            Some((known, port)) => {
+                (Change::Updated, Record::Port(known, PortRecord { spec, ..port }))
+            }
             None => {
                 self.refuse_trunk(&at)?;
-                (Change::Created, Record::Port(at.clone(), self.new_port(name.clone(), spec, None, 0)))
+                (
+                    Change::Created,
+                    Record::Port(at.clone(), self.new_port(name.clone(), spec, None, 0)),
+                )
             }
         };
         let started = self.start(change, vec![record], [id]);
@@ -143,15 +174,28 @@ impl Engine {
         Ok(started)
     }
 
-    fn new_port(&self, network: NetworkName, spec: PortSpec, set: Option<SetName>, later: u64) -> PortRecord {
-        PortRecord { network, spec, set, age: self.intents.next_age() + later, since: SystemTime::now() }
+    fn new_port(
+        &self,
+        network: NetworkName,
+        spec: PortSpec,
+        set: Option<SetName>,
+        later: u64,
+    ) -> PortRecord {
+        PortRecord {
+            network,
+            spec,
+            set,
+            age: self.intents.next_age() + later,
+            since: SystemTime::now(),
+        }
     }
 
     fn refuse_trunk(&self, at: &PortAt) -> Result<(), Problem> {
         let place = self.topology.resolve(at);
         let link = place.and_then(|place| self.topology.link_at(place));
         let trunk = link.is_some_and(|link| link.up || link.declared);
-        let declared = self.intents.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
+        let declared =
+            self.intents.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
         if trunk || declared { Err(Problem::port_is_trunk(&at.switch, &at.port)) } else { Ok(()) }
     }
 
@@ -177,7 +221,8 @@ impl Engine {
     /// Takes a port out of a network. Not being there is no problem.
     pub fn delete_port(&mut self, name: &NetworkName, at: &PortAt) -> Started<bool> {
         let id = self.intents.network(name).map(|network| network.id);
-        let known = self.attached(at).filter(|(_, port)| port.network == *name).map(|(known, _)| known);
+        let known =
+            self.attached(at).filter(|(_, port)| port.network == *name).map(|(known, _)| known);
         let (Some(id), Some(known)) = (id, known) else {
             // A detach that is repeated waits for the first one.
             return self.start(false, Vec::new(), id);
@@ -196,7 +241,11 @@ impl Engine {
     ///
     /// # Errors
     /// The problems of its parts; `field` says which part.
-    pub fn apply(&mut self, document: &Document, prune: bool) -> Result<Started<Vec<ObjectChange>>, Problem> {
+    pub fn apply(
+        &mut self,
+        document: &Document,
+        prune: bool,
+    ) -> Result<Started<Vec<ObjectChange>>, Problem> {
         let mut draft = Draft::default();
         match self.draft(document, prune, &mut draft) {
             Ok(()) => {}
@@ -218,7 +267,10 @@ impl Engine {
         let places: Vec<_> = draft.places.into_iter().collect();
         let started = self.start(draft.objects, draft.records, draft.touched);
         for &place in &places {
-            let occupant = self.sources().occupant(place).and_then(|(_, port)| Some(self.intents.network(&port.network)?.id));
+            let occupant = self
+                .sources()
+                .occupant(place)
+                .and_then(|(_, port)| Some(self.intents.network(&port.network)?.id));
             let ids: Vec<_> = started.settled.iter().map(|(id, _)| *id).collect();
             for id in ids.into_iter().filter(|id| Some(*id) != occupant) {
                 self.hosts.retain(id, |_, other| other != place);
@@ -228,16 +280,23 @@ impl Engine {
         Ok(started)
     }
 
-    fn draft(&mut self, document: &Document, prune: bool, draft: &mut Draft) -> Result<(), Problem> {
+    fn draft(
+        &mut self,
+        document: &Document,
+        prune: bool,
+        draft: &mut Draft,
+    ) -> Result<(), Problem> {
         for spec in &document.networks {
             self.draft_network(spec, document.set.as_ref(), draft)?;
         }
         let mut claimed = BTreeSet::new();
         for (n, port) in document.ports.iter().enumerate() {
             let field = format!("/ports/{n}");
-            self.draft_port(port, document.set.as_ref(), n as u64, &mut claimed, draft).map_err(|problem| {
-                if problem.field().is_some() { problem } else { problem.at(field) }
-            })?;
+            self.draft_port(port, document.set.as_ref(), n as u64, &mut claimed, draft).map_err(
+                |problem| {
+                    if problem.field().is_some() { problem } else { problem.at(field) }
+                },
+            )?;
         }
         if prune && let Some(set) = &document.set {
             self.draft_prune(document, set, &claimed, draft)?;
@@ -253,7 +312,9 @@ impl Engine {
     ) -> Result<(), Problem> {
         let existing = self.intents.network(&spec.name).cloned();
         let (change, record) = match existing {
-            Some(record) if record.spec == *spec && (set.is_none() || record.set.as_ref() == set) => {
+            Some(record)
+                if record.spec == *spec && (set.is_none() || record.set.as_ref() == set) =>
+            {
                 (Change::Unchanged, record)
             }
             Some(record) => {
@@ -294,7 +355,9 @@ impl Engine {
         }
         let spec = port.spec();
         let (change, record) = match existing {
-            Some((_, old)) if old.network != port.network && (set.is_none() || old.set.as_ref() != set) => {
+            Some((_, old))
+                if old.network != port.network && (set.is_none() || old.set.as_ref() != set) =>
+            {
                 return Err(Problem::port_in_use(&at.switch, &at.port, &old.network));
             }
             Some((_, old)) => {
@@ -303,9 +366,14 @@ impl Engine {
                     (Change::Unchanged, old.clone())
                 } else {
                     // A port of the same set moves to where the document has it now.
-                    draft.touched.extend(self.intents.network(&old.network).map(|network| network.id));
+                    draft
+                        .touched
+                        .extend(self.intents.network(&old.network).map(|network| network.id));
                     let set = set.cloned().or_else(|| old.set.clone());
-                    (Change::Updated, PortRecord { network: port.network.clone(), spec, set, ..old.clone() })
+                    (
+                        Change::Updated,
+                        PortRecord { network: port.network.clone(), spec, set, ..old.clone() },
+                    )
                 }
             }
             None => {
@@ -335,7 +403,12 @@ impl Engine {
                 gone.insert(at);
                 draft.touched.extend(self.intents.network(&port.network).map(|network| network.id));
                 draft.places.extend(self.topology.resolve(at));
-                draft.objects.push(object(ObjectKind::Port, &port.network, Some(at), Change::Deleted));
+                draft.objects.push(object(
+                    ObjectKind::Port,
+                    &port.network,
+                    Some(at),
+                    Change::Deleted,
+                ));
                 draft.records.push(Record::NoPort(at.clone()));
             }
         }
@@ -345,7 +418,8 @@ impl Engine {
             if record.set.as_ref() != Some(set) || named {
                 continue;
             }
-            let stays = |(at, _): &(&PortAt, &PortRecord)| !gone.contains(at) && !claimed.contains(*at);
+            let stays =
+                |(at, _): &(&PortAt, &PortRecord)| !gone.contains(at) && !claimed.contains(*at);
             let left = self.intents.ports_of(name).filter(stays).count();
             let joins = document.ports.iter().any(|port| port.network == *name);
             if left > 0 || joins {
@@ -363,7 +437,12 @@ impl Engine {
     /// # Errors
     /// `link-exists`, `port-in-use`, and `invalid-value` for a link from a
     /// switch to itself.
-    pub fn put_link(&mut self, a: PortAt, b: PortAt, encap: Encap) -> Result<Started<Change>, Problem> {
+    pub fn put_link(
+        &mut self,
+        a: PortAt,
+        b: PortAt,
+        encap: Encap,
+    ) -> Result<Started<Change>, Problem> {
         let same_switch = match (self.topology.find(&a.switch), self.topology.find(&b.switch)) {
             (Some(a), Some(b)) => a == b,
             _ => a.switch == b.switch,
@@ -383,7 +462,8 @@ impl Engine {
             for end in [&a, &b] {
                 if let Some(other) = self.declared_at(end) {
                     let (one, other) = other.ends();
-                    let detail = format!("{end} is already an end of the declared link {one} – {other}.");
+                    let detail =
+                        format!("{end} is already an end of the declared link {one} – {other}.");
                     return Err(Problem::new(ProblemKind::LinkExists, detail));
                 }
             }
@@ -393,7 +473,8 @@ impl Engine {
             Some(_) => Change::Updated,
             None => Change::Created,
         };
-        let records = if change == Change::Unchanged { Vec::new() } else { vec![Record::Link(ends, encap)] };
+        let records =
+            if change == Change::Unchanged { Vec::new() } else { vec![Record::Link(ends, encap)] };
         Ok(self.start_link(change, records, &[&a, &b]))
     }
 
@@ -447,8 +528,12 @@ impl Engine {
 
     fn declared_at(&self, at: &PortAt) -> Option<&LinkEnds> {
         let place = self.topology.resolve(at);
-        let is_end = |end: &PortAt| end == at || place.is_some() && self.topology.resolve(end) == place;
-        self.intents.links().map(|(ends, _)| ends).find(|ends| is_end(ends.ends().0) || is_end(ends.ends().1))
+        let is_end =
+            |end: &PortAt| end == at || place.is_some() && self.topology.resolve(end) == place;
+        self.intents
+            .links()
+            .map(|(ends, _)| ends)
+            .find(|ends| is_end(ends.ends().0) || is_end(ends.ends().1))
     }
 
     /// The switch a caller means.
@@ -456,14 +541,69 @@ impl Engine {
     /// # Errors
     /// `switch-not-found`.
     pub fn find_switch(&self, switch: &SwitchRef) -> Result<DatapathId, Problem> {
-        self.topology.find(switch).ok_or_else(|| Problem::switch_not_found(switch))
+        let refused = || match switch {
+            SwitchRef::Dpid(Dpid(id)) => {
+                Some(DatapathId(*id)).filter(|id| self.refusals.contains_key(id))
+            }
+            SwitchRef::Name(_) => None,
+        };
+        self.topology.find(switch).or_else(refused).ok_or_else(|| Problem::switch_not_found(switch))
+    }
+
+    /// Takes a switch out of foreign-state. With `adopt` the networks it
+    /// carries become this controller's, else they go.
+    ///
+    /// # Errors
+    /// `switch-not-found`, `switch-not-foreign`.
+    pub fn take_over(
+        &mut self,
+        switch: &SwitchRef,
+        adopt: bool,
+    ) -> Result<Started<DatapathId>, Problem> {
+        let id = self.find_switch(switch)?;
+        if !self.foreign.contains(&id) {
+            let detail = format!("Switch {switch} is not in foreign-state.");
+            return Err(Problem::new(ProblemKind::SwitchNotForeign, detail).with("switch", switch));
+        }
+        let networks = if adopt { self.adopted(id) } else { Vec::new() };
+        let mut records = Vec::new();
+        for (network, ports) in networks {
+            let Ok(name) = format!("adopted-{network}").parse::<NetworkName>() else { continue };
+            if self.intents.network(&name).is_some() {
+                continue;
+            }
+            records.push(Record::Network(NetworkRecord {
+                id: network,
+                spec: NetworkSpec::new(name.clone()),
+                set: None,
+            }));
+            for (n, port) in ports.into_iter().enumerate() {
+                let at = self.topology.describe(Place::new(id, port));
+                if self.attached(&at).is_none() {
+                    records.push(Record::Port(
+                        at,
+                        self.new_port(name.clone(), PortSpec::default(), None, n as u64),
+                    ));
+                }
+            }
+        }
+        info!(switch = %id, adopt, networks = records.len(), "foreign-state ends");
+        let mut started = self.start(id, records, []);
+        self.end_foreign_state(id);
+        let touched = self.installed.networks_on(id);
+        started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
+        Ok(started)
     }
 
     /// Changes what is said of a switch.
     ///
     /// # Errors
     /// `switch-not-found`, `name-in-use`.
-    pub fn patch_switch(&mut self, switch: &SwitchRef, patch: SwitchPatch) -> Result<Started<(Change, DatapathId)>, Problem> {
+    pub fn patch_switch(
+        &mut self,
+        switch: &SwitchRef,
+        patch: SwitchPatch,
+    ) -> Result<Started<(Change, DatapathId)>, Problem> {
         let id = self.find_switch(switch)?;
         let old = self.intents.switch(id).cloned().unwrap_or_default();
         let new = SwitchSpec {
@@ -472,7 +612,8 @@ impl Engine {
             trunks: patch.trunks.unwrap_or_else(|| old.trunks.clone()),
         };
         if let Some(name) = new.name.as_ref().filter(|name| old.name.as_ref() != Some(*name)) {
-            let holder = self.topology.find(&SwitchRef::Name(name.clone())).filter(|holder| *holder != id);
+            let holder =
+                self.topology.find(&SwitchRef::Name(name.clone())).filter(|holder| *holder != id);
             if let Some(holder) = holder {
                 let detail = format!("Switch {holder} has the name {name}.");
                 return Err(Problem::new(ProblemKind::NameInUse, detail));
@@ -482,11 +623,11 @@ impl Engine {
             return Ok(self.start((Change::Unchanged, id), Vec::new(), []));
         }
         self.mark_networks_on(id);
-        let mut started = self.start((Change::Updated, id), vec![Record::Switch(id, new.clone())], []);
+        let mut started =
+            self.start((Change::Updated, id), vec![Record::Switch(id, new.clone())], []);
         self.topology.specify(id, new);
         self.mark_networks_on(id);
-        let ports: Vec<_> = self.topology.switch(id).into_iter().flat_map(|switch| switch.ports.keys().copied()).collect();
-        ports.into_iter().for_each(|port| self.refresh_port(Place::new(id, port)));
+        self.refresh_ports(id);
         self.settle_topology(Instant::now());
         let touched = self.installed.networks_on(id);
         started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
@@ -498,14 +639,22 @@ impl Engine {
     /// # Errors
     /// `switch-connected`. Not being known is no problem.
     pub fn delete_switch(&mut self, switch: &SwitchRef) -> Result<Started<()>, Problem> {
-        let Some(id) = self.topology.find(switch) else { return Ok(self.start((), Vec::new(), [])) };
+        let Some(id) = self.topology.find(switch) else {
+            return Ok(self.start((), Vec::new(), []));
+        };
         if self.sessions.contains_key(&id) {
-            let detail = format!("Switch {switch} is connected; only one that is gone can be forgotten.");
+            let detail =
+                format!("Switch {switch} is connected; only one that is gone can be forgotten.");
             return Err(Problem::new(ProblemKind::SwitchConnected, detail).with("switch", switch));
         }
         info!(switch = %id, "forgotten");
         self.mark_networks_on(id);
-        let ports: Vec<_> = self.topology.switch(id).into_iter().flat_map(|switch| switch.ports.keys().copied()).collect();
+        let ports: Vec<_> = self
+            .topology
+            .switch(id)
+            .into_iter()
+            .flat_map(|switch| switch.ports.keys().copied())
+            .collect();
         for port in ports {
             self.discovery.remove(Place::new(id, port));
         }
@@ -523,7 +672,12 @@ impl Engine {
     }
 }
 
-fn object(kind: ObjectKind, network: &NetworkName, at: Option<&PortAt>, change: Change) -> ObjectChange {
+fn object(
+    kind: ObjectKind,
+    network: &NetworkName,
+    at: Option<&PortAt>,
+    change: Change,
+) -> ObjectChange {
     ObjectChange {
         kind,
         network: network.clone(),

@@ -7,24 +7,27 @@ use tracing::{debug, info, warn};
 
 use super::{Engine, Pending};
 use crate::cookie::Cookie;
+use crate::diff::Rule;
 use crate::discovery::Heard;
 use crate::hosts::Verdict;
 use crate::lift::{self, rule_of};
 use crate::lldp::{self, LldpError};
 use crate::model::{NetworkId, Place};
-use crate::diff::Rule;
 use crate::slice::Source;
 use crate::southbound::{Punt, SessionId, Tables};
 
 /// A host whose flow counts nothing for this long may have moved.
 const SILENCE: Duration = Duration::from_millis(500);
+/// Copies from one port in a second after which it is muted for one.
+const COPIES: u32 = 100;
+const MUTE: Duration = Duration::from_secs(1);
 /// Moves that are looked into at a time.
 const MAX_PROBES: usize = 1024;
 
 /// Finds out whether the owner of a MAC that somebody claims still talks.
 #[derive(Debug)]
 pub(super) struct Probe {
-    old: Place,
+    pub old: Place,
     claimant: Place,
     /// When its counter is read next; `None` while an answer is awaited.
     due: Option<Instant>,
@@ -33,11 +36,22 @@ pub(super) struct Probe {
 
 impl Engine {
     pub(super) fn on_punt(&mut self, punt: &Punt) {
-        let current = self.sessions.get(&punt.dpid).is_some_and(|live| live.session == punt.session);
-        let Some(port) = punt.packet.match_.in_port_field().map(|field| field.value).filter(|_| current) else { return };
+        let current =
+            self.sessions.get(&punt.dpid).is_some_and(|live| live.session == punt.session);
+        let Some(port) =
+            punt.packet.match_.in_port_field().map(|field| field.value).filter(|_| current)
+        else {
+            return;
+        };
         let at = Place::new(punt.dpid, port);
         let frame = &punt.packet.data;
-        match punt.packet.match_.metadata_field().map(|field| field.value).and_then(lift::network_of_metadata) {
+        match punt
+            .packet
+            .match_
+            .metadata_field()
+            .map(|field| field.value)
+            .and_then(lift::network_of_metadata)
+        {
             Some(network) => {
                 if let Some(Ok(mac)) = frame.get(6..12).map(<[u8; 6]>::try_from) {
                     self.hear_host(network, MacAddr(mac), at, Instant::now());
@@ -74,7 +88,8 @@ impl Engine {
                 }
             }
             Heard::SecondNeighbour(other) => {
-                metrics::counter!("isolane_lldp_refused_total", "reason" => "second_neighbour").increment(1);
+                metrics::counter!("isolane_lldp_refused_total", "reason" => "second_neighbour")
+                    .increment(1);
                 warn!(switch = %at.switch, port = %at.port, one = %other, other = %announcement.from,
                     "the port hears two neighbours and isn't used: a hub, or a relay?");
                 self.topology_changed(now);
@@ -84,28 +99,40 @@ impl Engine {
 
     fn hear_host(&mut self, network: NetworkId, mac: MacAddr, at: Place, now: Instant) {
         // Only what is a member right now may teach anything.
-        let member = self.installed.get(network, at.switch).is_some_and(|held| held.slice.edges.contains(&at.port));
+        let member = self
+            .installed
+            .get(network, at.switch)
+            .is_some_and(|held| held.slice.edges.contains(&at.port));
         let Some(record) = self.intents.by_id(network) else { return };
+        let limit = record.spec.mac_limit.value() as usize;
         let wanted = self.sources().occupant(at);
         let enforced = wanted.as_ref().is_none_or(|(_, port)| {
             port.spec.enforce || self.intents.network(&port.network).is_none_or(|n| n.id != network)
         });
-        if !member || enforced {
+        if !member || enforced || self.muted.contains_key(&at) {
             return;
         }
-        if let Some(declared) = self.reports.get(&network).and_then(|report| report.declared.get(&mac)).copied() {
+        let copies = self.copies.entry(at).or_default();
+        *copies += 1;
+        if *copies > COPIES {
+            self.mute(network, at, now);
+        }
+        if let Some(declared) =
+            self.reports.get(&network).and_then(|report| report.declared.get(&mac)).copied()
+        {
             if declared != at {
                 self.report_conflict(network, mac, declared, at, now);
             }
             return;
         }
-        let limit = record.spec.mac_limit.value() as usize;
         match self.hosts.hear(network, mac, at, limit, SystemTime::now()) {
             Verdict::NotAHost => {}
             Verdict::Known => {
                 let held = self.installed.get(network, at.switch);
                 let source = Source::Learnt(at.port, mac);
-                if held.is_some_and(|held| held.sent.is_none() && !held.slice.sources.contains(&source)) {
+                if held.is_some_and(|held| {
+                    held.sent.is_none() && !held.slice.sources.contains(&source)
+                }) {
                     self.mark(network);
                 }
             }
@@ -120,6 +147,36 @@ impl Engine {
                 self.mark(network);
             }
             Verdict::Claim(old) => self.on_claim(network, mac, old, at, now),
+        }
+    }
+
+    /// No copies from a port for a while: the switch passes its frames alone.
+    fn mute(&mut self, network: NetworkId, at: Place, now: Instant) {
+        metrics::counter!("isolane_ports_muted_total").increment(1);
+        if self.quiet.allows(("muted", at), now) {
+            warn!(network = %network, switch = %at.switch, port = %at.port,
+                "the port shows more than {COPIES} unknown sources a second; nothing is learnt there for a moment");
+        }
+        self.muted.insert(at, now + MUTE);
+        self.mark(network);
+    }
+
+    /// Ports whose time has come may teach again.
+    pub(super) fn unmute(&mut self, now: Instant) {
+        if now >= self.next_second {
+            self.next_second = now + Duration::from_secs(1);
+            self.copies.clear();
+        }
+        let due: Vec<_> =
+            self.muted.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+        for at in due {
+            self.muted.remove(&at);
+            let network = self
+                .sources()
+                .occupant(at)
+                .and_then(|(_, port)| self.intents.network(&port.network));
+            let network = network.map(|network| network.id);
+            network.into_iter().for_each(|network| self.mark(network));
         }
     }
 
@@ -144,7 +201,14 @@ impl Engine {
         self.mark(network);
     }
 
-    fn report_conflict(&mut self, network: NetworkId, mac: MacAddr, owner: Place, claimant: Place, now: Instant) {
+    fn report_conflict(
+        &mut self,
+        network: NetworkId,
+        mac: MacAddr,
+        owner: Place,
+        claimant: Place,
+        now: Instant,
+    ) {
         metrics::counter!("isolane_mac_conflicts_total").increment(1);
         let news = self.hosts.conflict(network, mac, claimant, now);
         if news && self.quiet.allows(("mac-conflict", claimant), now) {
@@ -161,7 +225,7 @@ impl Engine {
             .map(|(key, probe)| (*key, probe.old.switch))
             .collect();
         for ((network, mac), switch) in due {
-            let token = self.token(Pending::Probe(network, mac));
+            let token = self.token(switch, Pending::Probe(network, mac));
             let (cookie, mask) = Cookie::of_network(network);
             let live = self.sessions.get(&switch);
             if live.is_some_and(|live| live.handle.read(token, cookie, mask).is_ok()) {
@@ -176,7 +240,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_probe(&mut self, network: NetworkId, mac: MacAddr, tables: Option<Tables>, now: Instant) {
+    pub(super) fn on_probe(
+        &mut self,
+        network: NetworkId,
+        mac: MacAddr,
+        tables: Option<Tables>,
+        now: Instant,
+    ) {
         let Some(mut probe) = self.probes.remove(&(network, mac)) else { return };
         let Some(tables) = tables else { return };
         let known = self.hosts.find(network, mac).is_some_and(|entry| entry.place == probe.old);
@@ -193,7 +263,9 @@ impl Engine {
             (Some(now_at), Some(before)) if now_at == before => {
                 self.move_host(network, mac, probe.old, probe.claimant);
             }
-            (Some(_), Some(_)) => self.report_conflict(network, mac, probe.old, probe.claimant, now),
+            (Some(_), Some(_)) => {
+                self.report_conflict(network, mac, probe.old, probe.claimant, now)
+            }
             (Some(first), None) => {
                 probe.packets = Some(first);
                 probe.due = Some(now + SILENCE);
@@ -202,12 +274,19 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_flow_removed(&mut self, switch: DatapathId, session: SessionId, removed: &FlowRemoved) {
+    pub(super) fn on_flow_removed(
+        &mut self,
+        switch: DatapathId,
+        session: SessionId,
+        removed: &FlowRemoved,
+    ) {
         let current = self.sessions.get(&switch).is_some_and(|live| live.session == session);
         if !current || removed.reason == FlowRemovedReason::Delete {
             return;
         }
-        let Some((network, Rule::Source(source @ Source::Learnt(port, mac)))) = lift::rule_of_removed(removed) else {
+        let Some((network, Rule::Source(source @ Source::Learnt(port, mac)))) =
+            lift::rule_of_removed(removed)
+        else {
             return;
         };
         if let Some(held) = self.installed.get(network, switch) {

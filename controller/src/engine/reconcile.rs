@@ -24,7 +24,7 @@ use crate::plan::{self, Phase, State};
 use crate::routes::routes;
 use crate::slice::Slice;
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
-use crate::views::cut_for_want_of_tags;
+use crate::views::{cut_for_want_of_tags, is_member};
 
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
@@ -124,6 +124,7 @@ impl Engine {
         self.note_behind(id, &mut state, now);
         if phases.is_empty() {
             tell(self.waiters.remove(&id).unwrap_or_default());
+            self.free_id(id);
             return;
         }
         if let Some(full) = self.full_switch(phases.iter().flat_map(BTreeMap::keys)) {
@@ -149,7 +150,11 @@ impl Engine {
     }
 
     /// Each switch that holds or should hold something: both, side by side.
-    fn state(&self, id: NetworkId, mut desired: BTreeMap<DatapathId, Slice>) -> BTreeMap<DatapathId, State> {
+    fn state(
+        &self,
+        id: NetworkId,
+        mut desired: BTreeMap<DatapathId, Slice>,
+    ) -> BTreeMap<DatapathId, State> {
         let held = self.installed.of(id).map(|(switch, held)| (switch, Some(held)));
         let mut all: BTreeMap<_, _> = desired.keys().map(|switch| (*switch, None)).collect();
         all.extend(held);
@@ -164,15 +169,25 @@ impl Engine {
     /// Whether a switch takes changes of this network now.
     fn is_usable(&self, id: NetworkId, switch: DatapathId) -> bool {
         let unsure = self.installed.get(id, switch).is_some_and(|held| held.sent.is_some());
-        let refused = self.reports.get(&id).is_some_and(|report| report.refused.contains_key(&switch));
-        self.sessions.contains_key(&switch) && !self.foreign.contains(&switch) && !unsure && !refused
+        let refused =
+            self.reports.get(&id).is_some_and(|report| report.refused.contains_key(&switch));
+        self.sessions.contains_key(&switch)
+            && !self.foreign.contains(&switch)
+            && !unsure
+            && !refused
     }
 
     /// Switches on which something isn't as any slice would be are written
     /// anew, first of all.
-    fn add_damaged(&self, id: NetworkId, state: &BTreeMap<DatapathId, State>, phases: &mut VecDeque<Phase>) {
+    fn add_damaged(
+        &self,
+        id: NetworkId,
+        state: &BTreeMap<DatapathId, State>,
+        phases: &mut VecDeque<Phase>,
+    ) {
         let damaged = self.installed.of(id).filter(|(_, held)| held.damaged);
-        let damaged = damaged.filter(|(switch, _)| state.get(switch).is_some_and(|state| state.live));
+        let damaged =
+            damaged.filter(|(switch, _)| state.get(switch).is_some_and(|state| state.live));
         for (switch, held) in damaged {
             let first = phases.front_mut();
             match first {
@@ -184,7 +199,10 @@ impl Engine {
         }
     }
 
-    fn full_switch<'a>(&self, mut switches: impl Iterator<Item = &'a DatapathId>) -> Option<DatapathId> {
+    fn full_switch<'a>(
+        &self,
+        mut switches: impl Iterator<Item = &'a DatapathId>,
+    ) -> Option<DatapathId> {
         let full = |switch: &&DatapathId| {
             self.sessions.get(switch).is_some_and(|live| live.in_flight >= WINDOW)
         };
@@ -220,7 +238,9 @@ impl Engine {
 
     /// Goes on with plans that waited for cached decisions to be gone.
     pub(super) fn go_on(&mut self, now: Instant) {
-        while let Some((until, id)) = self.lingering.first().copied().filter(|(until, _)| *until <= now) {
+        while let Some((until, id)) =
+            self.lingering.first().copied().filter(|(until, _)| *until <= now)
+        {
             self.lingering.remove(&(until, id));
             self.next_phase(id, now);
         }
@@ -230,8 +250,9 @@ impl Engine {
         let held = self.installed.get(id, switch).cloned().unwrap_or_default();
         let changes = diff(&held.slice, &target);
         let disturbs = held.damaged || changes.disturbs();
-        let steps = if held.damaged { rewrite(id, &target, &held.strays) } else { lower(id, &changes) };
-        let token = self.token(Pending::Phase(id));
+        let steps =
+            if held.damaged { rewrite(id, &target, &held.strays) } else { lower(id, &changes) };
+        let token = self.token(switch, Pending::Phase(id));
         let Some(live) = self.sessions.get_mut(&switch) else {
             self.pending.remove(&token);
             self.fail_job(id);
@@ -272,7 +293,13 @@ impl Engine {
             }
             self.refresh_port(place);
         }
-        if self.ids.is_releasing(id) && !self.installed.holds(id) {
+        self.free_id(id);
+    }
+
+    /// A deleted network's id can be another's once no switch holds anything
+    /// of it, nor acts on what it cached.
+    pub(super) fn free_id(&mut self, id: NetworkId) {
+        if self.ids.is_releasing(id) && !self.installed.holds(id) && !self.jobs.contains_key(&id) {
             self.ids.freed(id);
             self.reports.remove(&id);
             self.hosts.forget(id);
@@ -287,8 +314,9 @@ impl Engine {
         result: Result<(), ApplyFailure>,
         now: Instant,
     ) {
-        let pending = self.pending.remove(&token);
-        let Some(live) = self.sessions.get_mut(&switch).filter(|live| live.session == session) else {
+        let pending = self.pending.remove(&token).map(|(_, pending)| pending);
+        let Some(live) = self.sessions.get_mut(&switch).filter(|live| live.session == session)
+        else {
             return;
         };
         live.in_flight = live.in_flight.saturating_sub(1);
@@ -299,7 +327,11 @@ impl Engine {
         match (pending, result) {
             (Some(Pending::Phase(id)), Ok(())) => {
                 let target = self.installed.get(id, switch).and_then(|held| held.sent.clone());
-                self.hold(id, switch, Held { slice: target.unwrap_or_default(), ..Held::default() });
+                self.hold(
+                    id,
+                    switch,
+                    Held { slice: target.unwrap_or_default(), ..Held::default() },
+                );
                 self.phase_answered(id, switch, now);
             }
             (Some(Pending::Phase(id)), Err(failure)) => {
@@ -333,6 +365,7 @@ impl Engine {
             self.dirty.push(id, waited);
         } else {
             tell(job.waiters);
+            self.free_id(id);
             if job.again {
                 let waited = self.waiters.contains_key(&id);
                 self.dirty.push(id, waited);
@@ -342,15 +375,21 @@ impl Engine {
 
     /// A switch's session is gone: what it was sent may or may not be there.
     pub(super) fn give_up_on(&mut self, switch: DatapathId, now: Instant) {
-        let waiting: Vec<_> = self.jobs.iter_mut().filter_map(|(id, job)| {
-            job.stale = true;
-            job.outstanding.remove(&switch).then_some(*id)
-        }).collect();
+        self.pending.retain(|_, (other, _)| *other != switch);
+        self.probes.retain(|_, probe| probe.old.switch != switch);
+        let waiting: Vec<_> = self
+            .jobs
+            .iter_mut()
+            .filter_map(|(id, job)| {
+                job.stale = true;
+                job.outstanding.remove(&switch).then_some(*id)
+            })
+            .collect();
         waiting.into_iter().for_each(|id| self.next_phase(id, now));
     }
 
     fn reread(&mut self, id: NetworkId, switch: DatapathId) {
-        let token = self.token(Pending::Reread(id));
+        let token = self.token(switch, Pending::Reread(id));
         let (cookie, mask) = Cookie::of_network(id);
         let Some(live) = self.sessions.get(&switch) else { return };
         if let Err(error) = live.handle.read(token, cookie, mask) {
@@ -367,7 +406,7 @@ impl Engine {
         result: Result<Tables, ReadFailure>,
         now: Instant,
     ) {
-        let pending = self.pending.remove(&token);
+        let pending = self.pending.remove(&token).map(|(_, pending)| pending);
         let Some(live) = self.sessions.get(&switch).filter(|live| live.session == session) else {
             return;
         };
@@ -375,7 +414,16 @@ impl Engine {
             (Some(Pending::Reread(id)), Ok(tables)) => {
                 let mut lifted = lift(&tables.flows, &tables.groups);
                 let read = lifted.networks.remove(&id).unwrap_or_default();
-                self.hold(id, switch, Held { slice: read.slice, sent: None, damaged: read.damaged, strays: read.strays });
+                self.hold(
+                    id,
+                    switch,
+                    Held {
+                        slice: read.slice,
+                        sent: None,
+                        damaged: read.damaged,
+                        strays: read.strays,
+                    },
+                );
                 self.mark(id);
             }
             (Some(Pending::Reread(_)), Err(failure)) => {
@@ -396,7 +444,9 @@ impl Engine {
 
     /// Asks switches again what they refused, once their time has come.
     pub(super) fn retry(&mut self, now: Instant) {
-        while let Some((at, id, switch)) = self.retries.first().copied().filter(|(at, ..)| *at <= now) {
+        while let Some((at, id, switch)) =
+            self.retries.first().copied().filter(|(at, ..)| *at <= now)
+        {
             self.retries.remove(&(at, id, switch));
             if let Some(report) = self.reports.get_mut(&id) {
                 report.refused.remove(&switch);
@@ -411,6 +461,7 @@ impl Engine {
             self.reports.entry(id).or_default().declared.clear();
             return;
         };
+        self.hosts.retain(id, |_, place| is_member(network, place));
         let declared = network.hosts.iter().filter(|(_, host)| !host.learnt);
         let declared = declared.map(|(mac, host)| (*mac, host.place)).collect();
         let degraded = cut_for_want_of_tags(network, &self.graph).map(|(a, b)| {
@@ -433,7 +484,12 @@ impl Engine {
     }
 
     /// Which switches don't hold what they should, and why.
-    fn note_behind(&mut self, id: NetworkId, state: &mut BTreeMap<DatapathId, State>, now: Instant) {
+    fn note_behind(
+        &mut self,
+        id: NetworkId,
+        state: &mut BTreeMap<DatapathId, State>,
+        now: Instant,
+    ) {
         let behind: BTreeSet<_> = state
             .iter()
             .filter(|(_, state)| !state.live && state.installed != state.desired)
@@ -458,7 +514,10 @@ impl Engine {
         if !self.sessions.contains_key(&switch) {
             return match self.topology.switch(switch).and_then(|switch| switch.away_since) {
                 Some(since) => {
-                    format!("switch {name} is away since {} s ago", now.duration_since(since).as_secs())
+                    format!(
+                        "switch {name} is away since {} s ago",
+                        now.duration_since(since).as_secs()
+                    )
                 }
                 None => format!("switch {name} is away"),
             };

@@ -1,14 +1,15 @@
 //! What callers are told: networks, ports, switches, links, hosts, flows, and
 //! how far a change has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use api::types::{
-    Ack, Connection, End, FlowChange, FlowEntry, FlowTables, FlowView, GroupEntry, Host, HostSource, Link,
-    LinkSource, Network, Port, PortRole, State, Switch, SwitchDescription, SwitchPort, SwitchReason,
+    Ack, Connection, End, FlowChange, FlowEntry, FlowTables, FlowView, GroupEntry, Host,
+    HostSource, Link, LinkSource, Network, Port, PortRole, State, Switch, SwitchDescription,
+    SwitchPort, SwitchReason,
 };
-use api::values::{HostIp, MacAddr, NetworkName, Timestamp};
+use api::values::{HostIp, MacAddr, NetworkName, Pattern, Timestamp};
 use openflow::{DatapathId, PortNo};
 
 use super::Engine;
@@ -41,7 +42,8 @@ impl Engine {
                 reasons.entry(switch).or_insert_with(|| "its confirmation is awaited".to_owned());
             }
         }
-        let reason = |(switch, reason)| SwitchReason { switch: self.topology.name_of(switch), reason };
+        let reason =
+            |(switch, reason)| SwitchReason { switch: self.topology.name_of(switch), reason };
         let reasons: Vec<_> = reasons.into_iter().map(reason).collect();
         if reasons.is_empty() { Ack::Installed } else { Ack::Pending(reasons) }
     }
@@ -54,7 +56,11 @@ impl Engine {
     fn degraded(&self, id: NetworkId) -> Option<String> {
         let report = self.reports.get(&id)?;
         let refused = report.refused.iter().next().map(|(switch, refusal)| {
-            format!("switch {} refused a change: {}", self.topology.name_of(*switch), refusal.reason)
+            format!(
+                "switch {} refused a change: {}",
+                self.topology.name_of(*switch),
+                refusal.reason
+            )
         });
         report.degraded.clone().or(refused)
     }
@@ -66,11 +72,14 @@ impl Engine {
             Ack::Pending(reasons) => reasons,
             Ack::Installed => Vec::new(),
         };
-        let waiting = self.intents.ports_of(&spec.name).find_map(|(at, _)| match self.standing(at, id) {
-            Standing::Member(_) => None,
-            Standing::Missing(reason) | Standing::Held(_, reason) => Some(reason),
-            Standing::Conflict(_, other) => Some(format!("port {at} is the same port as {other}")),
-        });
+        let waiting =
+            self.intents.ports_of(&spec.name).find_map(|(at, _)| match self.standing(at, id) {
+                Standing::Member(_) => None,
+                Standing::Missing(reason) | Standing::Held(_, reason) => Some(reason),
+                Standing::Conflict(_, other) => {
+                    Some(format!("port {at} is the same port as {other}"))
+                }
+            });
         let degraded = self.degraded(id);
         let state = match (&degraded, &waiting) {
             (Some(_), _) => State::Degraded,
@@ -121,15 +130,23 @@ impl Engine {
             (_, Some(Standing::Missing(reason))) => (None, State::Pending, Some(reason)),
             (_, Some(Standing::Held(place, reason))) => (Some(place), State::Pending, Some(reason)),
             (_, Some(Standing::Conflict(place, other))) => {
-                let held = self.intents.port(&other).map(|port| port.network.to_string()).unwrap_or_default();
-                let reason = format!("it is the same port as {other}, which is in network {held} for longer");
+                let held = self
+                    .intents
+                    .port(&other)
+                    .map(|port| port.network.to_string())
+                    .unwrap_or_default();
+                let reason = format!(
+                    "it is the same port as {other}, which is in network {held} for longer"
+                );
                 (Some(place), State::Conflict, Some(reason))
             }
             (None, _) | (_, None) => (None, State::Pending, None),
         };
         let shown = place.map_or_else(|| at.clone(), |place| self.topology.describe(place));
         let spec = &record.spec;
-        let reasons = reason.iter().map(|reason| SwitchReason { switch: shown.switch.clone(), reason: reason.clone() });
+        let reasons = reason
+            .iter()
+            .map(|reason| SwitchReason { switch: shown.switch.clone(), reason: reason.clone() });
         Port {
             network: record.network.clone(),
             switch: shown.switch.clone(),
@@ -150,7 +167,10 @@ impl Engine {
     fn member_state(&self, id: NetworkId, place: Place) -> (State, Option<String>) {
         let report = self.reports.get(&id);
         if let Some(refusal) = report.and_then(|report| report.refused.get(&place.switch)) {
-            return (State::Degraded, Some(format!("the switch refused a change: {}", refusal.reason)));
+            return (
+                State::Degraded,
+                Some(format!("the switch refused a change: {}", refusal.reason)),
+            );
         }
         if let Some(reason) = report.and_then(|report| report.behind.get(&place.switch)) {
             return (State::Pending, Some(reason.clone()));
@@ -168,12 +188,13 @@ impl Engine {
 
     /// All switches, those included that were only refused.
     pub fn switch_ids(&self) -> Vec<DatapathId> {
-        self.topology.switches().map(|(id, _)| id).collect()
+        let known = self.topology.switches().map(|(id, _)| id);
+        known.chain(self.refusals.keys().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// A switch for callers.
     pub fn show_switch(&self, id: DatapathId) -> Option<Switch> {
-        let switch = self.topology.switch(id)?;
+        let Some(switch) = self.topology.switch(id) else { return self.show_refused(id) };
         let live = self.sessions.get(&id);
         let foreign = self.foreign.contains(&id);
         let connection = match (live, foreign) {
@@ -224,6 +245,26 @@ impl Engine {
         })
     }
 
+    /// A switch of which no more is known than that it was not let in.
+    fn show_refused(&self, id: DatapathId) -> Option<Switch> {
+        let refused = self.refusals.get(&id)?;
+        let spec = self.intents.switch(id).cloned().unwrap_or_default();
+        Some(Switch {
+            dpid: model::Dpid(id.0),
+            name: None,
+            pool: spec.pool.unwrap_or_else(Pattern::default_pool),
+            trunks: spec.trunks.unwrap_or_else(Pattern::default_trunks),
+            connection: Connection::Unsupported,
+            connected: false,
+            in_sync: false,
+            reason: Some(refused.reason.clone()),
+            since: Some(Timestamp::from(refused.at)),
+            address: Some(refused.peer.to_string()),
+            description: None,
+            ports: Vec::new(),
+        })
+    }
+
     fn why_not_in_sync(&self, id: DatapathId) -> Option<String> {
         if self.foreign.contains(&id) {
             return Some(
@@ -231,7 +272,8 @@ impl Engine {
             );
         }
         let Some(live) = self.sessions.get(&id) else {
-            let refused = self.refusals.get(&id.to_string()).map(|(_, reason)| format!("; last refused: {reason}"));
+            let refused =
+                self.refusals.get(&id).map(|refused| format!("; last refused: {}", refused.reason));
             return Some(format!("it is not connected{}", refused.unwrap_or_default()));
         };
         if let Some(trouble) = &live.trouble {
@@ -246,7 +288,10 @@ impl Engine {
             let (name, other) = self.topology.name_conflict(id)?;
             Some(format!("name-conflict: the name {name} belongs to {other}"))
         };
-        let busy = || (live.in_flight > 0).then(|| format!("{} changes are not confirmed yet", live.in_flight));
+        let busy = || {
+            (live.in_flight > 0)
+                .then(|| format!("{} changes are not confirmed yet", live.in_flight))
+        };
         refused.or_else(conflict).or_else(busy)
     }
 
@@ -270,7 +315,10 @@ impl Engine {
                     encap: encap_of(encap),
                     up: false,
                     state: State::Pending,
-                    reasons: vec![SwitchReason { switch: missing.switch.clone(), reason: reason.clone() }],
+                    reasons: vec![SwitchReason {
+                        switch: missing.switch.clone(),
+                        reason: reason.clone(),
+                    }],
                     reason: Some(reason),
                 });
             }
@@ -284,7 +332,9 @@ impl Engine {
         let several = self.discovery.ambiguous().find(|(at, _)| *at == link.a || *at == link.b);
         let reason = match (link.up, down, several) {
             (true, ..) => None,
-            (false, Some(place), _) => Some(format!("port {} is down", self.topology.describe(place))),
+            (false, Some(place), _) => {
+                Some(format!("port {} is down", self.topology.describe(place)))
+            }
             (false, None, Some((at, _))) => {
                 Some(format!("port {} hears more than one neighbour", self.topology.describe(at)))
             }
@@ -310,7 +360,8 @@ impl Engine {
             let other = PortAt { switch: link.b.switch.clone(), port: link.b.port.clone() };
             let found = (self.topology.resolve(&one), self.topology.resolve(&other));
             let literal = (one == *a && other == *b) || (one == *b && other == *a);
-            let resolved = found.0.is_some() && found.1.is_some()
+            let resolved = found.0.is_some()
+                && found.1.is_some()
                 && (found == wanted || (found.1, found.0) == wanted);
             literal || resolved
         })
@@ -324,11 +375,20 @@ impl Engine {
             let declared = self.reports.get(&record.id).map(|report| &report.declared);
             for (mac, entry) in self.hosts.of(record.id) {
                 if declared.is_none_or(|declared| !declared.contains_key(&mac)) {
-                    hosts.extend(self.show_host(name, mac, entry.place, HostSource::Learnt, entry.since));
+                    hosts.extend(self.show_host(
+                        name,
+                        mac,
+                        entry.place,
+                        HostSource::Learnt,
+                        entry.since,
+                    ));
                 }
             }
             for (mac, place) in declared.into_iter().flatten() {
-                let since = self.sources().occupant(*place).map_or_else(SystemTime::now, |(_, port)| port.since);
+                let since = self
+                    .sources()
+                    .occupant(*place)
+                    .map_or_else(SystemTime::now, |(_, port)| port.since);
                 hosts.extend(self.show_host(name, *mac, *place, HostSource::Declared, since));
             }
         }
@@ -367,7 +427,8 @@ impl Engine {
         networks.dedup();
         let mut tables = FlowTables { view, ..FlowTables::default() };
         for network in networks {
-            let held = self.installed.get(network, id).map(|held| held.slice.clone()).unwrap_or_default();
+            let held =
+                self.installed.get(network, id).map(|held| held.slice.clone()).unwrap_or_default();
             let name = self.intents.name_of(network).cloned();
             let show = |flow: &Flow, change| entry(flow, name.clone(), change);
             let (old, new) = match view {
@@ -390,9 +451,15 @@ impl Engine {
                 }
                 Some(new) => {
                     let (was, will) = (flows(&old), flows(&new));
-                    let same = |a: &Flow, b: &Flow| (a.table, a.priority, &a.match_) == (b.table, b.priority, &b.match_);
+                    let same = |a: &Flow, b: &Flow| {
+                        (a.table, a.priority, &a.match_) == (b.table, b.priority, &b.match_)
+                    };
                     let change = |flow: &&Flow| {
-                        if was.iter().any(|old| same(old, flow)) { FlowChange::Modify } else { FlowChange::Add }
+                        if was.iter().any(|old| same(old, flow)) {
+                            FlowChange::Modify
+                        } else {
+                            FlowChange::Add
+                        }
                     };
                     let set = will.iter().filter(|flow| !was.contains(flow));
                     tables.items.extend(set.map(|flow| show(flow, Some(change(&flow)))));
@@ -401,7 +468,9 @@ impl Engine {
                     tables.groups.extend(match (old.floods(), new.floods()) {
                         (false, true) => Some(group(&new, Some(FlowChange::Add))),
                         (true, false) => Some(group(&old, Some(FlowChange::Remove))),
-                        (true, true) if old.flood_out != new.flood_out => Some(group(&new, Some(FlowChange::Modify))),
+                        (true, true) if old.flood_out != new.flood_out => {
+                            Some(group(&new, Some(FlowChange::Modify)))
+                        }
                         _ => None,
                     });
                 }
@@ -409,9 +478,13 @@ impl Engine {
         }
         if view != FlowView::Diff {
             let base = self.sessions.get(&id).map(|live| live.base.clone()).unwrap_or_default();
-            tables.items.extend(base.iter().filter_map(|rule| crate::base::flow(*rule)).map(|flow| entry(&flow, None, None)));
+            tables
+                .items
+                .extend(base.iter().map(|rule| entry(&crate::base::flow(*rule), None, None)));
         }
-        tables.items.sort_by(|a, b| (a.table, b.priority, &a.r#match).cmp(&(b.table, a.priority, &b.r#match)));
+        tables.items.sort_by(|a, b| {
+            (a.table, b.priority, &a.r#match).cmp(&(b.table, a.priority, &b.r#match))
+        });
         tables
     }
 
@@ -439,13 +512,18 @@ const fn encap_of(encap: model::Encap) -> api::types::Encap {
 }
 
 fn entry(flow: &Flow, network: Option<NetworkName>, change: Option<FlowChange>) -> FlowEntry {
-    let instructions: Vec<_> = flow.instructions.iter().map(|instruction| format!("{instruction:?}")).collect();
+    let instructions: Vec<_> =
+        flow.instructions.iter().map(|instruction| format!("{instruction:?}")).collect();
     FlowEntry {
         table: flow.table,
         priority: flow.priority,
         cookie: format!("0x{:016x}", flow.cookie),
         r#match: format!("{:?}", flow.match_),
-        instructions: if instructions.is_empty() { "drop".to_owned() } else { instructions.join(",") },
+        instructions: if instructions.is_empty() {
+            "drop".to_owned()
+        } else {
+            instructions.join(",")
+        },
         idle_timeout: flow.idle_timeout,
         network,
         change,

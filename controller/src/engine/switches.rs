@@ -1,6 +1,6 @@
 //! Switches that come, go and change; links between them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::lift::{Lifted, lift};
 use crate::model::{Name, NetworkId, Place, SwitchRef, by_id};
 use crate::slice::{Slice, Source};
 use crate::southbound::{Connected, SessionId, SwitchHandle};
-use crate::topology::{Description, Port, Switch};
+use crate::topology::{Description, LinkStatus, Port, Switch};
 
 /// The topology is worked out anew at most this often.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -35,11 +35,23 @@ pub(super) struct Live {
     pub trouble: Option<String>,
 }
 
+/// A switch that was not let in.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub at: SystemTime,
+    pub peer: SocketAddr,
+    pub reason: String,
+}
+
+/// Refused switches that are remembered.
+const MOST_REFUSALS: usize = 1024;
+
 impl Engine {
     pub(super) fn on_connected(&mut self, connected: Connected, now: Instant) {
         let id = connected.dpid;
         let lifted = lift(&connected.flows, &connected.groups);
-        if !self.ever_held_a_network() && lifted.networks.keys().any(|id| !self.intents.has_id(*id)) {
+        if !self.ever_held_a_network() && lifted.networks.keys().any(|id| !self.intents.has_id(*id))
+        {
             warn!(switch = %id, "foreign-state: the switch carries networks that this controller never had; it is left alone");
             self.foreign.insert(id);
         } else {
@@ -55,18 +67,33 @@ impl Engine {
             caches: connected.desc.hw_desc.as_bytes() == b"Open vSwitch",
             trouble: None,
         };
-        self.sessions.insert(id, live);
+        if self.sessions.insert(id, live).is_some() {
+            self.give_up_on(id, now);
+        }
+        self.forget_changed_ports(id, &connected);
         self.topology.connect(id, self.switch_of(&connected));
         if let Some((name, other)) = self.topology.name_conflict(id) {
             warn!(switch = %id, %name, %other, "name-conflict: the name belongs to another switch");
         }
+        self.refusals.remove(&id);
         self.mirror(id, lifted);
-        self.settle_base(id, connected.meters_supported);
-        let ports: Vec<_> = connected.ports.iter().map(|port| Place::new(id, port.port_no)).collect();
-        ports.into_iter().for_each(|place| self.refresh_port(place));
+        self.settle_base(id);
+        self.refresh_ports(id);
         self.switches_changed = true;
         self.topology_changed(now);
         self.mark_networks_on(id);
+    }
+
+    /// What was heard at a number doesn't count where another port has it now.
+    fn forget_changed_ports(&mut self, id: DatapathId, connected: &Connected) {
+        let Some(old) = self.topology.switch(id) else { return };
+        let now: BTreeMap<_, _> =
+            connected.ports.iter().map(|port| (port.port_no, port_of(port).name)).collect();
+        let changed = old.ports.iter().filter(|(number, port)| now.get(number) != Some(&port.name));
+        let changed: Vec<_> = changed.map(|(number, _)| Place::new(id, *number)).collect();
+        for place in changed {
+            self.discovery.remove(place);
+        }
     }
 
     fn switch_of(&self, connected: &Connected) -> Switch {
@@ -103,7 +130,8 @@ impl Engine {
                 }
             }
             self.learn_from(switch, id, &read.slice);
-            let held = Held { slice: read.slice, sent: None, damaged: read.damaged, strays: read.strays };
+            let held =
+                Held { slice: read.slice, sent: None, damaged: read.damaged, strays: read.strays };
             self.hold(id, switch, held);
             before.push(id);
         }
@@ -118,11 +146,16 @@ impl Engine {
 
     /// A switch's own flows are the truth about the hosts learnt there.
     fn learn_from(&mut self, switch: DatapathId, id: NetworkId, slice: &Slice) {
-        let learnt: BTreeSet<_> = slice.sources.iter().filter_map(|source| match source {
-            Source::Learnt(port, mac) => Some((*mac, Place::new(switch, *port))),
-            _ => None,
-        }).collect();
-        self.hosts.retain(id, |mac, place| place.switch != switch || learnt.contains(&(mac, place)));
+        let learnt: BTreeSet<_> = slice
+            .sources
+            .iter()
+            .filter_map(|source| match source {
+                Source::Learnt(port, mac) => Some((*mac, Place::new(switch, *port))),
+                _ => None,
+            })
+            .collect();
+        self.hosts
+            .retain(id, |mac, place| place.switch != switch || learnt.contains(&(mac, place)));
         if self.intents.has_id(id) {
             for (mac, place) in learnt {
                 self.hosts.hear(id, mac, place, usize::MAX, SystemTime::now());
@@ -130,22 +163,72 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_disconnected(&mut self, id: DatapathId, session: SessionId, reason: &str, now: Instant) {
+    pub(super) fn on_disconnected(
+        &mut self,
+        id: DatapathId,
+        session: SessionId,
+        reason: &str,
+        now: Instant,
+    ) {
         if self.sessions.get(&id).is_none_or(|live| live.session != session) {
             return;
         }
         warn!(switch = %id, %reason, "disconnected; what it holds is left as it is");
-        self.sessions.remove(&id);
+        let blocked = self.sessions.remove(&id).map(|live| live.blocked).unwrap_or_default();
+        blocked.into_iter().for_each(|network| self.mark(network));
         self.topology.disconnect(id, now);
         self.give_up_on(id, now);
         self.mark_networks_on(id);
     }
 
     pub(super) fn on_refused(&mut self, dpid: Option<DatapathId>, peer: SocketAddr, reason: &str) {
-        let key = dpid.map_or_else(|| peer.ip().to_string(), |id| id.to_string());
-        self.refusals.insert(key, (SystemTime::now(), reason.to_owned()));
-        while self.refusals.len() > 1024 {
-            self.refusals.pop_first();
+        // Whoever doesn't say which switch it is only gets a line in the log.
+        let Some(id) = dpid else { return };
+        if self.refusals.len() >= MOST_REFUSALS && !self.refusals.contains_key(&id) {
+            let oldest =
+                self.refusals.iter().min_by_key(|(_, refused)| refused.at).map(|(id, _)| *id);
+            oldest.and_then(|id| self.refusals.remove(&id));
+        }
+        self.refusals
+            .insert(id, Refused { at: SystemTime::now(), peer, reason: reason.to_owned() });
+    }
+
+    /// Networks on a switch in foreign-state become networks of this
+    /// controller, named after their number: `adopted-7`.
+    pub(super) fn adopted(&self, switch: DatapathId) -> Vec<(NetworkId, Vec<PortNo>)> {
+        let networks =
+            self.installed.networks_on(switch).into_iter().filter(|id| !self.intents.has_id(*id));
+        let ports = |id| {
+            self.installed.get(id, switch).map(|held| held.slice.edges.iter().copied().collect())
+        };
+        networks.map(|id| (id, ports(id).unwrap_or_default())).collect()
+    }
+
+    /// The switch is taken as any other from now on: what it holds and nobody
+    /// wants goes.
+    pub(super) fn end_foreign_state(&mut self, switch: DatapathId) {
+        self.foreign.remove(&switch);
+        let still_foreign: BTreeSet<_> =
+            self.foreign.iter().flat_map(|other| self.installed.networks_on(*other)).collect();
+        for id in self.installed.networks_on(switch) {
+            if !self.intents.has_id(id) && !still_foreign.contains(&id) {
+                self.ids.release(id);
+            }
+            self.mark(id);
+        }
+        self.settle_base(switch);
+        self.refresh_ports(switch);
+        self.mark_networks_on(switch);
+    }
+
+    /// Decides anew which ports of a switch announce themselves.
+    pub(super) fn refresh_ports(&mut self, switch: DatapathId) {
+        let ports = self
+            .topology
+            .switch(switch)
+            .map(|switch| switch.ports.keys().copied().collect::<Vec<_>>());
+        for port in ports.unwrap_or_default() {
+            self.refresh_port(Place::new(switch, port));
         }
     }
 
@@ -168,7 +251,8 @@ impl Engine {
             PortReason::Delete => self.topology.remove_port(id, port.port_no),
             _ => self.topology.put_port(id, port.port_no, new.clone()),
         };
-        let renamed = reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
+        let renamed =
+            reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
         if renamed {
             info!(switch = %id, port = %port.port_no, ?reason, "port changed");
             concerned.extend(self.networks_at(place));
@@ -177,7 +261,7 @@ impl Engine {
             self.mark_networks_on(id);
         }
         let is_up = self.topology.is_up(place);
-        if was_up && !is_up {
+        if renamed || (was_up && !is_up) {
             self.discovery.remove(place);
         }
         self.refresh_port(place);
@@ -196,7 +280,9 @@ impl Engine {
     /// Marks the networks that have, or should have, something on a switch.
     pub(super) fn mark_networks_on(&mut self, id: DatapathId) {
         let mut switches = vec![by_id(id)];
-        switches.extend(self.topology.switch(id).and_then(|switch| switch.name.clone()).map(SwitchRef::Name));
+        switches.extend(
+            self.topology.switch(id).and_then(|switch| switch.name.clone()).map(SwitchRef::Name),
+        );
         let names: BTreeSet<_> = switches
             .iter()
             .flat_map(|switch| self.intents.ports_on(switch).map(|(_, port)| port.network.clone()))
@@ -242,28 +328,34 @@ impl Engine {
     pub(super) fn settle_topology(&mut self, now: Instant) {
         self.topology_settled = now;
         let heard = self.discovery.links();
-        let before: BTreeSet<_> = self.topology.links().map(|link| (link.a, link.b, link.encap, link.declared)).collect();
+        let before: BTreeSet<_> = self.topology.links().copied().collect();
         let taken: BTreeSet<_> = self
             .discovery
             .places()
             .chain(heard.iter().flat_map(|(a, b)| [*a, *b]))
             .chain(self.declared_ends())
-            .filter(|place| self.installed.is_edge(*place) || self.sources().occupant(*place).is_some())
+            .filter(|place| {
+                self.installed.is_edge(*place) || self.sources().occupant(*place).is_some()
+            })
             .collect();
         let Self { intents, topology, .. } = self;
-        let changed = topology.settle_links(intents.links(), &heard, |place| taken.contains(&place));
+        let changed =
+            topology.settle_links(intents.links(), &heard, |place| taken.contains(&place));
         if !changed && !self.switches_changed {
             return;
         }
         self.switches_changed = false;
-        let links: Vec<_> = self.topology.links().copied().collect();
-        for link in &links {
+        let after: BTreeSet<_> = self.topology.links().copied().collect();
+        for link in after.difference(&before) {
             info!(a = %link.a, b = %link.b, encap = %link.encap, declared = link.declared, up = link.up, "link");
         }
-        let after = links.iter().map(|link| (link.a, link.b, link.encap, link.declared)).collect::<BTreeSet<_>>();
-        for (a, b, ..) in before.symmetric_difference(&after) {
-            self.refresh_port(*a);
-            self.refresh_port(*b);
+        let same = |old: &LinkStatus, new: &LinkStatus| (old.a, old.b) == (new.a, new.b);
+        for link in before.iter().filter(|old| !after.iter().any(|new| same(old, new))) {
+            info!(a = %link.a, b = %link.b, "link gone");
+        }
+        for link in before.symmetric_difference(&after) {
+            self.refresh_port(link.a);
+            self.refresh_port(link.b);
         }
         self.graph = self.topology.graph();
         self.mark_all();
