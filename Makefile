@@ -1,6 +1,8 @@
 # What people and CI run. Each target says on failure what to do.
 
 CARGO ?= cargo
+# Where setup puts the toolchain, and where Debian keeps network tools.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 .PHONY: demo test check setup build fmt-check clippy docs deny advisories openapi
 
@@ -20,7 +22,7 @@ setup:
 	scripts/setup
 
 # Tests and the demo start these programs.
-build:
+build: setup
 	$(CARGO) build --workspace --bins --locked
 
 fmt-check:
