@@ -5,7 +5,11 @@
 #[path = "southbound/peer.rs"]
 mod peer;
 
+#[path = "southbound/crowd.rs"]
+mod crowd;
 #[path = "southbound/handshake.rs"]
 mod handshake;
+#[path = "southbound/hostile.rs"]
+mod hostile;
 #[path = "southbound/session.rs"]
 mod session;

@@ -260,6 +260,11 @@ impl Peer {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// The same, where the server may have closed already.
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(LIMIT, self.stream.write_all(bytes)).await.expect("to send in time")
+    }
+
     /// The next message, `None` at the end.
     pub async fn next(&mut self) -> Option<Message> {
         let raw = timeout(LIMIT, self.next_raw()).await.expect("a message in time")?;
