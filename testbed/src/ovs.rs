@@ -19,7 +19,7 @@ mod build;
 mod capture;
 mod dump;
 mod fence;
-mod guard;
+pub(crate) mod guard;
 mod heard;
 mod instance;
 mod lab;

@@ -1,0 +1,214 @@
+//! The real controller: `isolane serve`, as a process, and its REST API in words that stories use.
+//!
+//! Start at [`Controller::start`]. The process inherits the namespace of the calling thread, so in a lab the
+//! switches reach it. It ends when the value is dropped, also when the test's own process is killed.
+
+mod calls;
+mod rest;
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::error::LabError;
+use crate::ovs::guard::Guard;
+use crate::wait::{Look, until};
+pub use rest::{Answer, Rest};
+
+/// Names the program to run instead of the one that was built beside this one.
+pub const ISOLANE_BIN: &str = "ISOLANE_BIN";
+/// For the process to start, or to end after SIGTERM. It takes milliseconds; a loaded machine takes longer.
+const LIMIT: Duration = Duration::from_secs(20);
+/// What the log says before the address where switches connect, and before that of the REST API.
+const SAYS_OPENFLOW: &str = "waiting for switches";
+const SAYS_REST: &str = "REST API";
+
+/// A running controller.
+#[derive(Debug)]
+pub struct Controller {
+    // Fields are dropped in order: the guard with the folder last.
+    process: Process,
+    rest: Rest,
+    openflow: SocketAddr,
+    log: PathBuf,
+    _guard: Guard,
+}
+
+impl Controller {
+    /// Starts the controller for switches that connect to `openflow`, and waits until it is ready.
+    ///
+    /// With port 0 a free one is chosen: see [`openflow`](Self::openflow). The REST API is on loopback.
+    ///
+    /// # Errors
+    /// [`LabError`] when the program isn't built, or doesn't become ready: its log is in the error.
+    pub fn start(openflow: SocketAddr) -> Result<Self, LabError> {
+        Self::start_with(openflow, &[])
+    }
+
+    /// The same with more arguments of `isolane serve`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(openflow: SocketAddr, arguments: &[&str]) -> Result<Self, LabError> {
+        let program = program()?;
+        let folder = tempfile::Builder::new().prefix("isolane-controller-").tempdir();
+        let folder =
+            folder.map_err(|source| LabError::io("making the controller's folder", source))?.keep();
+        let guard = Guard::over(&folder)?;
+        let home = folder.join("isolane");
+        let log = home.join("log");
+        let started = |source| LabError::io(format!("starting {}", program.display()), source);
+        fs::create_dir(&home).map_err(started)?;
+        let output = File::create(&log).map_err(started)?;
+        let mut command = Command::new(&program);
+        // Variables of whoever runs the test must not change what is tested.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLANE_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(["serve", "--http", "127.0.0.1:0", "--openflow", &openflow.to_string()])
+            .arg("--data-dir")
+            .arg(home.join("data"))
+            .args(arguments)
+            .current_dir(&home)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().map_err(started)?)
+            .stderr(output);
+        let mut process = Process(command.spawn().map_err(started)?);
+        // The guard ends whom it finds in such files.
+        fs::write(home.join("isolane.pid"), process.0.id().to_string()).map_err(started)?;
+        let (openflow, http) = until("the controller to listen", LIMIT, || {
+            let said = said(&log);
+            if let Some(status) = process.0.try_wait().map_err(started)? {
+                return Err(LabError::Command {
+                    command: program.display().to_string(),
+                    reason: format!("{status}\n{said}"),
+                });
+            }
+            Ok(match (address(&said, SAYS_OPENFLOW), address(&said, SAYS_REST)) {
+                (Some(openflow), Some(http)) => Look::Done((openflow, http)),
+                _ => Look::NotYet(said),
+            })
+        })?;
+        let rest = Rest::new(http)?;
+        until("/readyz", LIMIT, || {
+            Ok(match rest.get("/readyz") {
+                Ok(answer) if answer.status == 200 => Look::Done(()),
+                other => Look::NotYet(format!("{other:?}\n{}", said(&log))),
+            })
+        })?;
+        Ok(Self { process, rest, openflow, log, _guard: guard })
+    }
+
+    /// Where switches connect.
+    pub fn openflow(&self) -> SocketAddr {
+        self.openflow
+    }
+
+    /// Its REST API.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        said(&self.log)
+    }
+
+    /// Ends it as `kill -9` does; the switches' flows stay.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] when it can't be waited for.
+    pub fn kill(mut self) -> Result<(), LabError> {
+        self.process.end()
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has, with status 0; the switches' flows stay.
+    ///
+    /// # Errors
+    /// [`LabError`] when it ends otherwise or not in time.
+    pub fn stop(mut self) -> Result<(), LabError> {
+        let told = |source| LabError::io("ending the controller", source);
+        let pid = i32::try_from(self.process.0.id())
+            .map_err(|_| LabError::Wrong("a process id beyond 2^31".to_owned()))?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|error| told(error.into()))?;
+        let status = until("the controller to end", LIMIT, || {
+            Ok(match self.process.0.try_wait().map_err(told)? {
+                Some(status) => Look::Done(status),
+                None => Look::NotYet(said(&self.log)),
+            })
+        })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(LabError::Wrong(format!("the controller ended with {status}:\n{}", said(&self.log))))
+    }
+}
+
+/// Ends with its value.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    fn end(&mut self) -> Result<(), LabError> {
+        // Fails only for a process that has ended, which is what is wanted.
+        let _ = self.0.kill();
+        self.0.wait().map(drop).map_err(|source| LabError::io("ending the controller", source))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn said(log: &Path) -> String {
+    fs::read_to_string(log).unwrap_or_default()
+}
+
+/// The `address=` of the first line that says `what`.
+fn address(log: &str, what: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains(what))?;
+    line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.parse().ok()
+}
+
+/// [`ISOLANE_BIN`], or the `isolane` that was built into the same folder as the running test or program.
+fn program() -> Result<PathBuf, LabError> {
+    if let Some(given) = std::env::var_os(ISOLANE_BIN) {
+        return Ok(given.into());
+    }
+    let me = std::env::current_exe()
+        .map_err(|source| LabError::io("finding the running program", source))?;
+    // A program is in the folder itself, a test in its `deps`.
+    let beside = me.ancestors().skip(1).take(2).map(|folder| folder.join("isolane"));
+    let looked: Vec<PathBuf> = beside.collect();
+    looked.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        LabError::Wrong(format!(
+            "no controller at {}: run `cargo build -p controller`, or set {ISOLANE_BIN}",
+            looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or ")
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_where_it_listens() {
+        let log = "t INFO controller::run: waiting for switches (OpenFlow 1.3) address=127.0.0.1:6653\n\
+            t INFO controller::run: REST API address=127.0.0.1:4711 tls=false\n";
+        assert_eq!(address(log, SAYS_OPENFLOW), Some(([127, 0, 0, 1], 6653).into()));
+        assert_eq!(address(log, SAYS_REST), Some(([127, 0, 0, 1], 4711).into()));
+        assert_eq!(address("t INFO REST API address=", SAYS_REST), None);
+    }
+}

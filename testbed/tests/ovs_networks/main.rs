@@ -1,0 +1,7 @@
+//! Virtual networks on real Open vSwitch, by the real controller: who hears whom, and who doesn't.
+
+// All of this is test code, its helpers too.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod story;
+mod topologies;
