@@ -288,7 +288,8 @@ impl Datapath {
         if !(from.is_physical() || from == PortNo::CONTROLLER || from == PortNo::LOCAL) {
             return Err(ErrorCode::BadRequest(BadRequest::BadPort));
         }
-        check::actions(&self.pipeline, Context::PacketOut, None, &packet.actions)?;
+        check::actions(Context::PacketOut, None, &packet.actions)?;
+        check::groups_exist(&self.pipeline, &packet.actions)?;
         let frame = Frame::new(packet.data.clone());
         let emitted = self.pipeline.run_actions(now, from, &frame, &packet.actions);
         self.emit(emitted, out);

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use openflow::{
-    Action, BadAction, BadInstruction, ErrorCode, Instruction, MeterModFailed, Oxm, PortNo,
+    Action, BadAction, BadInstruction, ErrorCode, Instruction, MeterId, MeterModFailed, Oxm, PortNo,
 };
 
-use super::Pipeline;
 use super::layout::{self as f, Place};
 use super::parse::{VID_PRESENT, is_tag};
 use super::pattern::{place_of, prerequisites_hold};
 use super::tuples::Pattern;
+use super::{Pipeline, group};
 
 /// Fields that set-field may write.
 const SETTABLE: [Place; 19] = [
@@ -45,13 +45,13 @@ pub fn is_settable(place: Place) -> bool {
 pub enum Context {
     /// In a flow of a table.
     Flow,
-    /// In a bucket: no match goes before it, and it may lead to the group itself that is being written.
+    /// In a bucket: no match goes before it.
     Bucket,
     /// In a packet-out, which may go to the tables.
     PacketOut,
 }
 
-/// Checks a flow's instructions behind its match.
+/// Checks a flow's instructions behind its match: first what is wrong in itself, then what refers to nothing.
 ///
 /// # Errors
 /// The specification's code for the first thing that is wrong.
@@ -71,13 +71,7 @@ pub fn instructions(
                 return bad(BadInstruction::BadTableId);
             }
             Instruction::ApplyActions(actions) | Instruction::WriteActions(actions) => {
-                self::actions(pipeline, Context::Flow, Some(pattern), actions)?;
-            }
-            Instruction::Meter(meter)
-                if !pipeline.meters.by_id.contains_key(meter)
-                    || meter.reserved_name().is_some() =>
-            {
-                return Err(ErrorCode::MeterModFailed(MeterModFailed::InvalidMeter));
+                self::actions(Context::Flow, Some(pattern), actions)?;
             }
             Instruction::Experimenter { .. } => return bad(BadInstruction::BadExperimenter),
             Instruction::Other { .. } => return bad(BadInstruction::UnknownInst),
@@ -87,40 +81,56 @@ pub fn instructions(
             return bad(BadInstruction::UnsupInst);
         }
     }
+    for instruction in list {
+        match instruction {
+            Instruction::ApplyActions(actions) | Instruction::WriteActions(actions) => {
+                groups_exist(pipeline, actions)?;
+            }
+            Instruction::Meter(meter)
+                if !pipeline.meters.by_id.contains_key(meter) || *meter > MeterId::MAX =>
+            {
+                return Err(ErrorCode::MeterModFailed(MeterModFailed::InvalidMeter));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }
 
-/// Checks a list of actions; `pattern` is what is known of the frames, if anything is.
+/// Checks a list of actions but for the groups it refers to; `pattern` is what is known of the frames, if anything is.
 ///
 /// # Errors
 /// The specification's code for the first action that is wrong.
 pub fn actions(
-    pipeline: &Pipeline,
     context: Context,
     pattern: Option<&Pattern>,
     list: &[Action],
 ) -> Result<(), ErrorCode> {
     let mut known = pattern.copied();
     for action in list {
-        one(pipeline, context, known.as_mut(), action).map_err(ErrorCode::BadAction)?;
+        one(context, known.as_mut(), action).map_err(ErrorCode::BadAction)?;
     }
     Ok(())
 }
 
+/// Checks that the groups that actions lead to are there.
+///
+/// # Errors
+/// `BAD_OUT_GROUP`.
+pub fn groups_exist(pipeline: &Pipeline, list: &[Action]) -> Result<(), ErrorCode> {
+    match group::groups_in(list).all(|id| pipeline.groups.contains_key(&id)) {
+        true => Ok(()),
+        false => Err(ErrorCode::BadAction(BadAction::BadOutGroup)),
+    }
+}
+
 fn one(
-    pipeline: &Pipeline,
     context: Context,
     mut known: Option<&mut Pattern>,
     action: &Action,
 ) -> Result<(), BadAction> {
     match action {
         Action::Output { port, .. } => output(context, *port),
-        // Groups that buckets lead to are checked where loops are.
-        Action::Group(group)
-            if context != Context::Bucket && !pipeline.groups.contains_key(group) =>
-        {
-            Err(BadAction::BadOutGroup)
-        }
         Action::Group(_) => Ok(()),
         Action::PushVlan(tpid) if !is_tag(*tpid) => Err(BadAction::BadArgument),
         Action::PushVlan(_) => {
@@ -172,7 +182,9 @@ fn set_field(known: Option<&mut Pattern>, oxm: &Oxm) -> Result<(), BadAction> {
         return Err(BadAction::BadSetType);
     };
     let place = place_of(field).filter(|place| is_settable(*place)).ok_or(BadAction::BadSetType)?;
-    if content.mask.is_some() || content.value >> place.bits != 0 {
+    if content.mask.is_some()
+        || content.value.checked_shr(place.bits.into()).is_some_and(|high| high != 0)
+    {
         return Err(BadAction::BadSetArgument);
     }
     // A tag's id is written with the "there is a tag" bit (1.3.5, 7.2.5).

@@ -128,7 +128,7 @@ impl Datapath {
             cookie: change.cookie,
             idle_timeout: change.idle_timeout,
             hard_timeout: change.hard_timeout,
-            flags: change.flags.without(FlowModFlags::CHECK_OVERLAP | FlowModFlags::RESET_COUNTS).0,
+            flags: change.flags.0,
             added: nanos,
             used: nanos,
             packets: counted.0,

@@ -90,7 +90,7 @@ impl Datapath {
         }
         for bucket in &change.buckets {
             check_bucket(change.group_type, bucket)?;
-            check::actions(&self.pipeline, Context::Bucket, None, &bucket.actions)?;
+            check::actions(Context::Bucket, None, &bucket.actions)?;
         }
         for next in Group::leads_to(&change.buckets) {
             if next != change.group_id && !self.pipeline.groups.contains_key(&next) {
