@@ -6,6 +6,7 @@
 mod ovs;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use openflow::{
     MeterMod, MeterModCommand, PacketOut, PortNo, PortReason, VlanVid,
 };
 use ovs::Ovs;
+use rcgen::generate_simple_self_signed;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -36,12 +40,20 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with_tls(None)
+    }
+
+    fn with_tls(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = listen("127.0.0.1:0".parse().unwrap(), 4096).unwrap();
         let addr = listener.local_addr().unwrap();
         let (sink, events, punts) = EventSink::channel(64, 64);
         let stop = CancellationToken::new();
-        let config =
-            SouthboundConfig { cookie: OURS, cookie_mask: MASK, ..SouthboundConfig::default() };
+        let config = SouthboundConfig {
+            cookie: OURS,
+            cookie_mask: MASK,
+            tls,
+            ..SouthboundConfig::default()
+        };
         tokio::spawn(serve(listener, config, sink, stop.clone()));
         Self { addr, events, punts, _stop: stop.drop_guard() }
     }
@@ -50,14 +62,21 @@ impl Server {
         timeout(LIMIT, self.events.recv()).await.expect("an event in time").unwrap()
     }
 
-    /// The next session, whatever ports did meanwhile.
-    async fn connected(&mut self) -> Connected {
+    /// The next event that isn't about a port: those come as Open vSwitch makes them.
+    async fn event_besides_ports(&mut self) -> Event {
         loop {
             match self.event().await {
-                Event::Connected(connected) => return *connected,
                 Event::PortStatus { .. } => {}
-                other => panic!("not connected: {other:?}"),
+                event => return event,
             }
+        }
+    }
+
+    /// The next session.
+    async fn connected(&mut self) -> Connected {
+        match self.event_besides_ports().await {
+            Event::Connected(connected) => *connected,
+            other => panic!("not connected: {other:?}"),
         }
     }
 
@@ -67,7 +86,7 @@ impl Server {
         steps: Vec<Vec<Body>>,
     ) -> Result<(), Vec<(usize, usize, ErrorCode)>> {
         connected.handle.apply(1, steps).unwrap();
-        match self.event().await {
+        match self.event_besides_ports().await {
             Event::Applied { token: 1, result, .. } => result.map_err(|failure| {
                 failure.errors.iter().map(|error| (error.step, error.index, error.code)).collect()
             }),
@@ -77,7 +96,7 @@ impl Server {
 
     async fn read(&mut self, connected: &Connected) -> Tables {
         connected.handle.read(2, OURS, MASK).unwrap();
-        match self.event().await {
+        match self.event_besides_ports().await {
             Event::Read { token: 2, result, .. } => result.unwrap(),
             other => panic!("not read: {other:?}"),
         }
@@ -141,7 +160,7 @@ async fn open_vswitch_is_read_programmed_and_read_again() {
     // What is there is found again at the next session.
     connected.handle.close("to see it again");
     assert!(
-        matches!(server.event().await, Event::Disconnected { reason, .. } if reason == "to see it again")
+        matches!(server.event_besides_ports().await, Event::Disconnected { reason, .. } if reason == "to see it again")
     );
     let again = server.connected().await;
     assert_ne!(again.session, connected.session);
@@ -221,7 +240,7 @@ async fn versions_are_settled_with_open_vswitch() {
     let Some(ovs) = Ovs::start() else { return };
     let mut server = Server::start();
     ovs.bridge("old", 1, "OpenFlow10", 1, server.addr);
-    match server.event().await {
+    match server.event_besides_ports().await {
         Event::Refused { dpid: None, reason, .. } => {
             assert_eq!(reason, "only OpenFlow 1.3 is spoken here, the switch offers 1.0");
         }
@@ -230,7 +249,7 @@ async fn versions_are_settled_with_open_vswitch() {
     ovs.vsctl("del-br old");
     ovs.bridge("new", 2, "OpenFlow10,OpenFlow13,OpenFlow15", 1, server.addr);
     loop {
-        match server.event().await {
+        match server.event_besides_ports().await {
             Event::Connected(connected) => {
                 assert_eq!(connected.dpid.0, 2);
                 break;
@@ -250,13 +269,12 @@ async fn of_two_bridges_with_one_datapath_id_the_first_stays() {
     ovs.bridge("second", 5, "OpenFlow13", 1, server.addr);
     let mut refusals = 0;
     while refusals < 2 {
-        match server.event().await {
+        match server.event_besides_ports().await {
             Event::Refused { dpid, reason, .. } => {
                 assert_eq!(dpid, Some(first.dpid));
                 assert!(reason.starts_with("duplicate datapath id"), "{reason}");
                 refusals += 1;
             }
-            Event::PortStatus { .. } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -265,7 +283,7 @@ async fn of_two_bridges_with_one_datapath_id_the_first_stays() {
     // Once the first is gone the second has its turn.
     ovs.vsctl("del-br first");
     loop {
-        match server.event().await {
+        match server.event_besides_ports().await {
             Event::Connected(connected) => {
                 assert_eq!(connected.desc.dp_desc.as_str(), Some("second"));
                 break;
@@ -284,7 +302,7 @@ async fn a_switch_that_falls_silent_is_found_and_comes_back() {
     let connected = server.connected().await;
     assert_eq!(server.applied(&connected, vec![vec![edge(1)]]).await, Ok(()));
     ovs.signal(Signal::SIGSTOP);
-    match server.event().await {
+    match server.event_besides_ports().await {
         Event::Disconnected { reason, .. } => {
             assert_eq!(reason, "the switch gave no sign of life for 3 s")
         }
@@ -293,4 +311,36 @@ async fn a_switch_that_falls_silent_is_found_and_comes_back() {
     ovs.signal(Signal::SIGCONT);
     let again = server.connected().await;
     assert_eq!(again.flows.len(), 1, "it went on forwarding");
+}
+
+#[tokio::test]
+async fn open_vswitch_connects_over_tls_and_plain_tcp_is_refused() {
+    let Some(ovs) = Ovs::start() else { return };
+    let ours = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let theirs = generate_simple_self_signed(["switch".to_owned()]).unwrap();
+    ovs.identify(&theirs.signing_key.serialize_pem(), &theirs.cert.pem(), &ours.cert.pem());
+    let key = PrivateKeyDer::try_from(ours.signing_key.serialize_der()).unwrap();
+    let tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![ours.cert.der().clone()], key)
+        .unwrap();
+    let mut server = Server::with_tls(Some(Arc::new(tls)));
+    ovs.bridge("worker-1", 1, "OpenFlow13", 2, server.addr);
+    match server.event_besides_ports().await {
+        Event::Refused { dpid: None, reason, .. } => {
+            assert!(reason.starts_with("TLS: "), "{reason}")
+        }
+        other => panic!("{other:?}"),
+    }
+    ovs.secure_controller("worker-1", server.addr);
+    let connected = loop {
+        match server.event_besides_ports().await {
+            Event::Connected(connected) => break connected,
+            Event::Refused { dpid: None, .. } => {} // the last try without TLS
+            other => panic!("{other:?}"),
+        }
+    };
+    let steps = vec![vec![group(7, &[1, 2])], vec![flood(7)], vec![edge(1), edge(2)]];
+    assert_eq!(server.applied(&connected, steps).await, Ok(()));
+    assert_eq!(server.read(&connected).await.flows.len(), 3);
 }

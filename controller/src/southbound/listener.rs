@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::config::SouthboundConfig;
-use super::event::EventSink;
+use super::event::{Event, EventSink};
 use super::limit::LogLimit;
 use super::registry::Registry;
 use super::session::{self, Shared};
@@ -145,15 +145,18 @@ async fn connect(
         () = shared.shutdown.cancelled() => return,
         secured = timeout(shared.config.handshake_limit, acceptor.accept(stream)) => secured,
     };
-    match secured {
-        Ok(Ok(stream)) => session::run(stream, peer, accepted, shared, permit).await,
-        Ok(Err(error)) => {
-            stats::refused(stats::Refusal::Handshake);
-            warn!(%peer, %error, "TLS: connection refused; does the switch connect by ssl:, and trust our certificate?");
-        }
-        Err(_) => {
-            stats::refused(stats::Refusal::Handshake);
-            warn!(%peer, "TLS: handshake not done in time");
-        }
-    }
+    let reason = match secured {
+        Ok(Ok(stream)) => return session::run(stream, peer, accepted, shared, permit).await,
+        Ok(Err(error)) => format!(
+            "TLS: {error}; does the switch connect by ssl:, and trust the controller's certificate?"
+        ),
+        Err(_) => format!(
+            "TLS: handshake not done within {} s",
+            shared.config.handshake_limit.as_secs_f64()
+        ),
+    };
+    stats::refused(stats::Refusal::Handshake);
+    warn!(%peer, reason, "connection refused");
+    // Once nobody listens any more, it needn't be told.
+    let _ = shared.events.control.send(Event::Refused { dpid: None, peer, reason }).await;
 }

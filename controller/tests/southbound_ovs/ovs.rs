@@ -63,11 +63,30 @@ impl Ovs {
     }
 
     pub fn controller(&self, bridge: &str, addr: SocketAddr) {
+        self.target(bridge, "tcp", addr);
+    }
+
+    /// The same over TLS, once the switch has an identity.
+    pub fn secure_controller(&self, bridge: &str, addr: SocketAddr) {
+        self.target(bridge, "ssl", addr);
+    }
+
+    fn target(&self, bridge: &str, scheme: &str, addr: SocketAddr) {
         let (ip, port) = (addr.ip(), addr.port());
         self.vsctl(&format!(
-            "set-controller {bridge} tcp:{ip}:{port} -- set controller {bridge} max_backoff=1000 \
+            "set-controller {bridge} {scheme}:{ip}:{port} -- set controller {bridge} max_backoff=1000 \
              connection_mode=out-of-band"
         ));
+    }
+
+    /// Gives the switch a key and certificate, and the one that it trusts, all as PEM.
+    pub fn identify(&self, key: &str, certificate: &str, trusted: &str) {
+        let files = [("key.pem", key), ("cert.pem", certificate), ("ca.pem", trusted)];
+        let paths = files.map(|(name, pem)| {
+            fs::write(self.path(name), pem).unwrap();
+            self.path(name)
+        });
+        self.vsctl(&format!("set-ssl {}", paths.join(" ")));
     }
 
     pub fn vsctl(&self, args: &str) -> String {
