@@ -47,6 +47,9 @@ pub struct ServeArgs {
     /// Seconds of silence after which a discovered link is down [default: 4]
     #[arg(long, env = "ISOLANE_LLDP_LIMIT", value_name = "SECONDS")]
     pub lldp_limit: Option<f64>,
+    /// Seconds a switch may be away before traffic with another way is led around it [default: 30]
+    #[arg(long, env = "ISOLANE_SWITCH_AWAY", value_name = "SECONDS")]
+    pub switch_away: Option<f64>,
     /// Seconds of silence after which a switch is asked for an echo [default: 2]
     #[arg(long, env = "ISOLANE_ECHO_INTERVAL", value_name = "SECONDS")]
     pub echo_interval: Option<f64>,
@@ -70,6 +73,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Announcements and their limit.
     pub lldp: crate::discovery::Timing,
+    /// How long a switch may be away before traffic is led around it.
+    pub switch_away: Duration,
     /// Silence before an echo request.
     pub echo_interval: Duration,
     /// Silence after it before the connection is closed.
@@ -157,6 +162,7 @@ impl Config {
             },
             tls,
             lldp,
+            switch_away: seconds("--switch-away", args.switch_away.or(file.switch_away), 30.0)?,
             echo_interval: seconds(
                 "--echo-interval",
                 args.echo_interval.or(file.echo_interval),

@@ -65,6 +65,7 @@ pub struct Engine {
     ids: Ids,
     lldp_key: lldp::Key,
     timing: Timing,
+    switch_away: Duration,
     sessions: HashMap<DatapathId, Live>,
     /// Switches that hold networks nobody here knows of; left alone.
     foreign: HashSet<DatapathId>,
@@ -73,6 +74,8 @@ pub struct Engine {
     /// How long a switch is left alone with a network it refused, next time.
     backoffs: HashMap<(NetworkId, DatapathId), Duration>,
     retries: BTreeSet<(Instant, NetworkId, DatapathId)>,
+    /// When a switch that refused something may be asked again.
+    next_retry: HashMap<DatapathId, Instant>,
     /// Plans that wait until what switches cached is surely gone.
     lingering: BTreeSet<(Instant, NetworkId)>,
     probes: HashMap<(NetworkId, MacAddr), Probe>,
@@ -185,6 +188,8 @@ pub struct EngineConfig {
     pub store: Box<dyn Store>,
     /// What announcements are signed with.
     pub lldp_key: lldp::Key,
+    /// How long a switch may be away before traffic is led around it.
+    pub switch_away: Duration,
 }
 
 /// Where sessions report.
@@ -219,12 +224,14 @@ impl Engine {
             graph: Graph::default(),
             lldp_key: config.lldp_key,
             timing: config.timing,
+            switch_away: config.switch_away,
             sessions: HashMap::new(),
             foreign: HashSet::new(),
             jobs: HashMap::new(),
             reports: HashMap::new(),
             backoffs: HashMap::new(),
             retries: BTreeSet::new(),
+            next_retry: HashMap::new(),
             lingering: BTreeSet::new(),
             probes: HashMap::new(),
             copies: HashMap::new(),
@@ -307,6 +314,7 @@ impl Engine {
         self.retry(now);
         self.pursue_probes(now);
         self.unmute(now);
+        self.lead_around(now);
     }
 
     fn on_event(&mut self, event: Event) {

@@ -3,10 +3,11 @@
 //! Pure. Distances are computed once a destination and kept with the graph;
 //! a change of topology makes a new graph.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use openflow::DatapathId;
+use openflow::{DatapathId, PortNo};
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
 
@@ -51,17 +52,27 @@ pub struct Hop {
     pub encap: Encap,
 }
 
+/// Ports that may be on a network's tree, of switches that are avoided: what
+/// these hold for it can't be changed.
+pub type Limits = BTreeMap<DatapathId, BTreeSet<PortNo>>;
+
 /// The topology that paths and trees are computed from.
 #[derive(Debug, Default)]
 pub struct Graph {
+    /// Switches that are away for long: others' frames pass them only where
+    /// there is no other way.
+    avoided: BTreeSet<DatapathId>,
     graph: UnGraph<DatapathId, Link>,
     index: HashMap<DatapathId, NodeIndex>,
     peers: BTreeMap<Place, Place>,
     distances: Mutex<HashMap<(DatapathId, bool), Arc<Distances>>>,
 }
 
-/// Hops from every switch to one; `u32::MAX` where there is no way.
+/// Costs from every switch to one; `u32::MAX` where there is no way.
 type Distances = Vec<u32>;
+
+/// What it costs to pass a switch that is avoided: more than any detour.
+const DETOUR: u32 = 1 << 20;
 
 impl Graph {
     /// A graph of these switches and links. A link's ends must be among the
@@ -88,6 +99,19 @@ impl Graph {
         new
     }
 
+    /// The same topology, where these switches are passed only if there is no
+    /// other way.
+    #[must_use]
+    pub fn avoiding(mut self, switches: BTreeSet<DatapathId>) -> Self {
+        self.avoided = switches;
+        self
+    }
+
+    /// Switches that are passed only if there is no other way.
+    pub const fn avoided(&self) -> &BTreeSet<DatapathId> {
+        &self.avoided
+    }
+
     /// The other end of the link at this place.
     pub fn peer(&self, place: Place) -> Option<Place> {
         self.peers.get(&place).copied()
@@ -109,26 +133,83 @@ impl Graph {
     ///
     /// Only links that can carry this network are used.
     pub fn next_hop(&self, network: NetworkId, from: DatapathId, to: DatapathId) -> Option<Hop> {
-        let distances = self.distances_to(network, to)?;
-        self.closer(network, &distances, *self.index.get(&from)?)
+        let costs = self.distances_to(network, to)?;
+        self.closer(network, &costs, |link| network.has_tags(link.encap), from)
     }
 
-    /// The switch at the root of a network's tree, in the part of the topology
-    /// that can reach `switch`.
-    pub fn root(&self, network: NetworkId, switch: DatapathId) -> Option<DatapathId> {
-        let reachable = self.distances_to(network, switch)?;
+    /// The hops from a network's members to the root of its tree, each switch's
+    /// once. The root is one that all members which can reach each other share;
+    /// an avoided switch is one only if there is no other, and joins by a port
+    /// within its limits only.
+    pub fn tree(
+        &self,
+        network: NetworkId,
+        members: &BTreeSet<DatapathId>,
+        limits: &Limits,
+    ) -> Vec<Hop> {
+        let within = |place: Place| {
+            !self.avoided.contains(&place.switch)
+                || limits.get(&place.switch).is_some_and(|ports| ports.contains(&place.port))
+        };
+        let usable = |link: &Link| network.has_tags(link.encap) && within(link.a) && within(link.b);
+        let costs = |to: DatapathId| {
+            // Without switches to avoid, the tree uses what paths use.
+            if self.avoided.is_empty() {
+                self.distances_to(network, to)
+            } else {
+                Some(Arc::new(self.costs(to, usable)?))
+            }
+        };
+        let mut hops = Vec::new();
+        let mut joined = BTreeSet::new();
+        let mut left: BTreeSet<_> =
+            members.iter().copied().filter(|member| self.contains(*member)).collect();
+        while let Some(first) = left.pop_first() {
+            let root = costs(first).and_then(|reachable| self.root(network, &reachable));
+            let Some(towards) = root.and_then(costs) else { continue };
+            let reaches = |member: &DatapathId| {
+                self.index.get(member).is_some_and(|node| towards[node.index()] != u32::MAX)
+            };
+            let (part, rest) = left.into_iter().partition(reaches);
+            left = rest;
+            for member in std::iter::once(first).chain::<BTreeSet<_>>(part) {
+                let mut at = member;
+                while joined.insert(at)
+                    && let Some(hop) = self.closer(network, &towards, usable, at)
+                {
+                    hops.push(hop);
+                    at = hop.to.switch;
+                }
+            }
+        }
+        hops
+    }
+
+    fn root(&self, network: NetworkId, reachable: &Distances) -> Option<DatapathId> {
         let near = self.graph.node_indices().filter(|node| reachable[node.index()] != u32::MAX);
-        near.map(|node| self.graph[node])
-            .max_by_key(|other| (spread(u64::from(network.value()), other.0), other.0))
+        near.map(|node| self.graph[node]).max_by_key(|other| {
+            let avoided = self.avoided.contains(other);
+            (!avoided, spread(u64::from(network.value()), other.0), other.0)
+        })
     }
 
-    fn closer(&self, network: NetworkId, distances: &Distances, node: NodeIndex) -> Option<Hop> {
-        let here = distances[node.index()];
+    fn closer(
+        &self,
+        network: NetworkId,
+        costs: &Distances,
+        usable: impl Fn(&Link) -> bool,
+        from: DatapathId,
+    ) -> Option<Hop> {
+        let node = *self.index.get(&from)?;
+        let here = costs[node.index()];
         if here == 0 || here == u32::MAX {
             return None;
         }
-        let usable = self.graph.edges(node).filter(|edge| network.has_tags(edge.weight().encap));
-        let closer = usable.filter(|edge| distances[edge.target().index()] == here - 1);
+        let next = here - self.cost_of(from);
+        let closer = self
+            .graph
+            .edges(node)
+            .filter(|edge| costs[edge.target().index()] == next && usable(edge.weight()));
         let best = closer.max_by_key(|edge| {
             let key = edge.weight().key();
             (spread(u64::from(network.value()), key), key)
@@ -138,38 +219,47 @@ impl Graph {
         Some(Hop { from: link.end_at(from), to: link.end_at(to), encap: link.encap })
     }
 
-    /// Hops to `to` over links that can carry the network. Networks differ only
+    fn cost_of(&self, switch: DatapathId) -> u32 {
+        if self.avoided.contains(&switch) { DETOUR } else { 1 }
+    }
+
+    /// Costs to `to` over links that can carry the network. Networks differ only
     /// in whether VLAN trunks are open to them, so two tables a switch suffice.
     fn distances_to(&self, network: NetworkId, to: DatapathId) -> Option<Arc<Distances>> {
-        let start = *self.index.get(&to)?;
         let key = (to, network.has_tags(Encap::Vlan));
         let mut cache = self.distances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = cache.get(&key) {
             return Some(Arc::clone(known));
         }
-        let mut distances = vec![u32::MAX; self.graph.node_count()];
-        distances[start.index()] = 0;
-        let mut queue = VecDeque::from([start]);
-        while let Some(node) = queue.pop_front() {
-            let next = distances[node.index()] + 1;
-            for edge in self.graph.edges(node) {
-                let peer = edge.target().index();
-                if distances[peer] == u32::MAX && network.has_tags(edge.weight().encap) {
-                    distances[peer] = next;
-                    queue.push_back(edge.target());
+        let costs = Arc::new(self.costs(to, |link| network.has_tags(link.encap))?);
+        cache.insert(key, Arc::clone(&costs));
+        Some(costs)
+    }
+
+    fn costs(&self, to: DatapathId, usable: impl Fn(&Link) -> bool) -> Option<Distances> {
+        let start = *self.index.get(&to)?;
+        let mut costs = vec![u32::MAX; self.graph.node_count()];
+        costs[start.index()] = 0;
+        let mut queue = BinaryHeap::from([Reverse((0, start))]);
+        while let Some(Reverse((cost, node))) = queue.pop() {
+            if cost > costs[node.index()] {
+                continue;
+            }
+            for edge in self.graph.edges(node).filter(|edge| usable(edge.weight())) {
+                let peer = edge.target();
+                let through = cost + self.cost_of(self.graph[peer]);
+                if through < costs[peer.index()] {
+                    costs[peer.index()] = through;
+                    queue.push(Reverse((through, peer)));
                 }
             }
         }
-        let distances = Arc::new(distances);
-        cache.insert(key, Arc::clone(&distances));
-        Some(distances)
+        Some(costs)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use openflow::PortNo;
-
     use super::*;
 
     fn place(switch: u64, port: u32) -> Place {
@@ -216,6 +306,33 @@ mod tests {
             let before = whole.next_hop(network, DatapathId(1), DatapathId(3)).unwrap();
             let after = cut.next_hop(network, DatapathId(1), DatapathId(3)).unwrap();
             assert!(before.from == place(1, 1) || before == after);
+        }
+    }
+
+    #[test]
+    fn an_avoided_switch_is_passed_only_where_there_is_no_other_way() {
+        let avoided = BTreeSet::from([DatapathId(2)]);
+        let graph = graph(ring()).avoiding(avoided.clone());
+        let line = Graph::new((1..=3).map(DatapathId), ring()[1..3].to_vec()).avoiding(avoided);
+        for id in 1..50 {
+            let network = NetworkId::new(id).unwrap();
+            let hop = graph.next_hop(network, DatapathId(1), DatapathId(3)).unwrap();
+            assert_eq!(hop.to.switch, DatapathId(4));
+            let hop = line.next_hop(network, DatapathId(1), DatapathId(3)).unwrap();
+            assert_eq!(hop.to.switch, DatapathId(2));
+
+            let members = (1..=3).map(DatapathId).collect();
+            let limits = Limits::from([(DatapathId(2), BTreeSet::from([PortNo(2)]))]);
+            let tree = graph.tree(network, &members, &limits);
+            let of_avoided: Vec<_> = tree
+                .iter()
+                .filter(|hop| [hop.from.switch, hop.to.switch].contains(&DatapathId(2)))
+                .collect();
+            assert_eq!(of_avoided.len(), 1, "it is a leaf");
+            assert!(
+                [of_avoided[0].from, of_avoided[0].to].contains(&place(2, 2)),
+                "by the port it has"
+            );
         }
     }
 

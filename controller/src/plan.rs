@@ -133,7 +133,7 @@ impl<'a> Planner<'a> {
         if self.now.iter().any(|(id, slice)| self.floods_into_the_unknown(*id, slice)) {
             return allowed;
         }
-        for (from, to) in self.tree_edges(|id| self.wanted(id), |_, _, _, _| true) {
+        for (from, to) in self.tree_edges(|id| self.wanted(id), Self::is_active) {
             if !allowed.contains(&from) && joined.union(index[&from.switch], index[&to.switch]) {
                 allowed.extend([from, to]);
             }

@@ -7,11 +7,11 @@
 //! which switches have members, not on which hosts are known, so that
 //! learning a host adds flows to table 2 only.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use openflow::{DatapathId, PortNo};
 
-use crate::graph::{Graph, Hop};
+use crate::graph::{Graph, Hop, Limits};
 use crate::model::{Encap, NetworkId};
 
 /// The links a network uses at one switch.
@@ -28,10 +28,16 @@ pub struct SwitchRoutes {
 /// The links a network uses at every switch it touches.
 pub type Routes = BTreeMap<DatapathId, SwitchRoutes>;
 
-/// The routes of a network whose members are at these switches.
-pub fn routes(network: NetworkId, members: &BTreeSet<DatapathId>, graph: &Graph) -> Routes {
+/// The routes of a network whose members are at these switches. `limits` says
+/// of switches that can't be changed which ports they have on its tree.
+pub fn routes(
+    network: NetworkId,
+    members: &BTreeSet<DatapathId>,
+    graph: &Graph,
+    limits: &Limits,
+) -> Routes {
     let mut routes = Routes::new();
-    for hop in tree(network, members, graph) {
+    for hop in tree(network, members, graph, limits) {
         routes.entry(hop.from.switch).or_default().tree.insert(hop.from.port, hop.encap);
         routes.entry(hop.to.switch).or_default().tree.insert(hop.to.port, hop.encap);
     }
@@ -46,29 +52,22 @@ pub fn routes(network: NetworkId, members: &BTreeSet<DatapathId>, graph: &Graph)
     routes
 }
 
-/// The first hop of every switch on the pruned tree but its root, rootwards.
-fn tree(network: NetworkId, members: &BTreeSet<DatapathId>, graph: &Graph) -> Vec<Hop> {
-    let mut up: HashMap<DatapathId, Hop> = HashMap::new();
-    let mut down: HashMap<DatapathId, Vec<DatapathId>> = HashMap::new();
-    let mut roots = BTreeSet::new();
-    let mut component: HashSet<DatapathId> = HashSet::new();
-    for &member in members {
-        if !component.insert(member) {
-            continue;
-        }
-        let Some(root) = graph.root(network, member) else { continue };
-        roots.insert(root);
-        let mut at = member;
-        while let Some(hop) = graph.next_hop(network, at, root) {
-            up.insert(at, hop);
-            down.entry(hop.to.switch).or_default().push(at);
-            at = hop.to.switch;
-            if !component.insert(at) {
-                break;
-            }
-        }
+/// The hops of the pruned tree, each leading rootwards.
+fn tree(
+    network: NetworkId,
+    members: &BTreeSet<DatapathId>,
+    graph: &Graph,
+    limits: &Limits,
+) -> Vec<Hop> {
+    let hops = graph.tree(network, members, limits);
+    let mut up: BTreeMap<DatapathId, Hop> =
+        hops.into_iter().map(|hop| (hop.from.switch, hop)).collect();
+    let mut down: BTreeMap<DatapathId, Vec<DatapathId>> = BTreeMap::new();
+    for hop in up.values() {
+        down.entry(hop.to.switch).or_default().push(hop.from.switch);
     }
-    // Near the root there may be a stem that leads to one branch only.
+    // Near a root there may be a stem that leads to one branch only.
+    let roots: Vec<_> = down.keys().filter(|switch| !up.contains_key(switch)).copied().collect();
     for root in roots {
         let mut at = root;
         while !members.contains(&at)
@@ -130,7 +129,7 @@ mod tests {
     fn a_leaf_without_members_is_pruned_and_a_switch_between_is_not() {
         let graph = Graph::new((1..=4).map(DatapathId), links(&[(1, 2), (2, 3), (3, 4)]));
         for id in 1..50 {
-            let routes = routes(network(id), &members(&[1, 3]), &graph);
+            let routes = routes(network(id), &members(&[1, 3]), &graph, &Limits::new());
             assert_eq!(routes.keys().map(|s| s.0).collect::<Vec<_>>(), [1, 2, 3]);
             assert_eq!(routes[&DatapathId(2)].tree.len(), 2);
         }
@@ -139,7 +138,7 @@ mod tests {
     #[test]
     fn one_member_switch_uses_no_link() {
         let graph = Graph::new((1..=3).map(DatapathId), links(&[(1, 2), (2, 3), (3, 1)]));
-        assert!(routes(network(7), &members(&[2]), &graph).is_empty());
+        assert!(routes(network(7), &members(&[2]), &graph, &Limits::new()).is_empty());
     }
 
     proptest! {
@@ -157,8 +156,8 @@ mod tests {
             let graph = Graph::new((0..8).map(DatapathId), links.clone());
             let few: BTreeSet<_> = some.iter().copied().map(DatapathId).collect();
             let many: BTreeSet<_> = some.union(&more).copied().map(DatapathId).collect();
-            let small = tree(network(id), &few, &graph);
-            let large = tree(network(id), &many, &graph);
+            let small = tree(network(id), &few, &graph, &Limits::new());
+            let large = tree(network(id), &many, &graph, &Limits::new());
             prop_assert!(small.iter().all(|hop| large.contains(hop)));
 
             let mut in_tree = UnionFind::<usize>::new(8);

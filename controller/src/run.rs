@@ -58,6 +58,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         timing: config.lldp,
         store: Box::new(Memory),
         lldp_key: Key::new(rand::random()),
+        switch_away: config.switch_away,
     })?;
     // The engine ends last: requests that are drained still need it.
     let engine_stop = CancellationToken::new();
@@ -89,8 +90,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
 }
 
 fn read_tls(files: &TlsFiles) -> Result<ServerTls> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("can't read {}", path.display()));
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("can't read {}", path.display()));
     let client_ca = files.client_ca.as_deref().map(read).transpose()?;
-    ServerTls::from_pem(&read(&files.cert)?, &read(&files.key)?, client_ca.as_deref())
-        .with_context(|| format!("{} and {} can't be used for TLS", files.cert.display(), files.key.display()))
+    ServerTls::from_pem(&read(&files.cert)?, &read(&files.key)?, client_ca.as_deref()).with_context(
+        || format!("{} and {} can't be used for TLS", files.cert.display(), files.key.display()),
+    )
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use openflow::{DatapathId, MacAddr};
+use openflow::{DatapathId, MacAddr, PortNo};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -16,13 +16,14 @@ use super::{Engine, Pending};
 use crate::compile::{Network, compile_all};
 use crate::cookie::Cookie;
 use crate::diff::diff;
+use crate::graph::Limits;
 use crate::installed::Held;
 use crate::lift::lift;
 use crate::lower::{lower, rewrite};
-use crate::model::{NetworkId, Place};
+use crate::model::{Encap, NetworkId, Place};
 use crate::plan::{self, Phase, State};
 use crate::routes::routes;
-use crate::slice::Slice;
+use crate::slice::{Out, Slice};
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
 use crate::views::{cut_for_want_of_tags, is_member};
 
@@ -114,7 +115,10 @@ impl Engine {
         }
         let network = self.sources().network(id);
         let desired = match &network {
-            Some(network) => compile_all(network, &routes(id, &network.switches(), &self.graph)),
+            Some(network) => compile_all(
+                network,
+                &routes(id, &network.switches(), &self.graph, &self.limits(id)),
+            ),
             None => BTreeMap::new(),
         };
         self.note(id, network.as_ref());
@@ -147,6 +151,21 @@ impl Engine {
         };
         self.jobs.insert(id, job);
         self.next_phase(id, now);
+    }
+
+    /// The ports that switches which are avoided have on the network's tree.
+    pub(super) fn limits(&self, id: NetworkId) -> Limits {
+        let tree_ports = |switch: &DatapathId| {
+            let held = self.installed.get(id, *switch).map(|held| &held.slice);
+            let both = |slice: &Slice| {
+                let sends = |(port, encap): &(&PortNo, &Encap)| {
+                    slice.flood_out.contains(&Out::Trunk(**port, **encap))
+                };
+                slice.flood_in.iter().filter(sends).map(|(port, _)| *port).collect()
+            };
+            (*switch, held.map(both).unwrap_or_default())
+        };
+        self.graph.avoided().iter().map(tree_ports).collect()
     }
 
     /// Each switch that holds or should hold something: both, side by side.
@@ -502,7 +521,16 @@ impl Engine {
         // A switch that took everything starts anew when it refuses again.
         let fine = state.iter().filter(|(_, state)| state.live && state.installed == state.desired);
         for (switch, _) in fine {
-            self.backoffs.remove(&(id, *switch));
+            if self.backoffs.remove(&(id, *switch)).is_some() {
+                // There is room again: the others needn't wait.
+                self.next_retry.remove(switch);
+                let waiting: Vec<_> =
+                    self.retries.iter().filter(|(.., other)| other == switch).copied().collect();
+                if let Some(next) = waiting.first() {
+                    self.retries.remove(next);
+                    self.retries.insert((now, next.1, next.2));
+                }
+            }
         }
     }
 

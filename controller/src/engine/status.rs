@@ -490,7 +490,10 @@ impl Engine {
 
     fn desired_slice(&self, network: NetworkId, switch: DatapathId) -> Slice {
         let Some(view) = self.sources().network(network) else { return Slice::default() };
-        let mut slices = compile_all(&view, &routes(network, &view.switches(), &self.graph));
+        let mut slices = compile_all(
+            &view,
+            &routes(network, &view.switches(), &self.graph, &self.limits(network)),
+        );
         slices.remove(&switch).unwrap_or_default()
     }
 

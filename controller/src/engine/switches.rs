@@ -357,8 +357,28 @@ impl Engine {
             self.refresh_port(link.a);
             self.refresh_port(link.b);
         }
-        self.graph = self.topology.graph();
+        self.graph = self.topology.graph().avoiding(self.long_away(now));
         self.mark_all();
+    }
+
+    /// Switches whose session is gone for so long that others go around them.
+    fn long_away(&self, now: Instant) -> BTreeSet<DatapathId> {
+        let long = |since: Instant| now.duration_since(since) >= self.switch_away;
+        let away =
+            self.topology.switches().filter(|(_, switch)| switch.away_since.is_some_and(long));
+        away.map(|(id, _)| id).collect()
+    }
+
+    /// Looks whether paths must change because a switch is away for long.
+    pub(super) fn lead_around(&mut self, now: Instant) {
+        let long_away = self.long_away(now);
+        if long_away != *self.graph.avoided() {
+            for id in long_away.difference(self.graph.avoided()) {
+                warn!(switch = %id, "away for long: traffic that has another way is led around it");
+            }
+            self.switches_changed = true;
+            self.topology_changed(now);
+        }
     }
 }
 
