@@ -173,48 +173,42 @@ impl Action {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
+        let kind: u16 = self.action_type().into();
         let start = out.len();
-        out.u16(self.action_type().into());
         match self {
-            Self::Output { port, max_len } => {
-                out.u16(16);
-                out.u32(port.0);
-                out.u16(*max_len);
-                out.pad(6);
-            }
+            Self::Output { port, max_len } => out.block::<16>(|block| {
+                block.u16(kind);
+                block.u16(16);
+                block.u32(port.0);
+                block.u16(*max_len);
+                block.pad(6);
+            }),
             Self::CopyTtlOut
             | Self::CopyTtlIn
             | Self::DecMplsTtl
             | Self::PopVlan
             | Self::DecNwTtl
-            | Self::PopPbb => {
-                out.u16(8);
-                out.pad(4);
-            }
-            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => {
-                out.u16(8);
-                out.u8(*ttl);
-                out.pad(3);
-            }
+            | Self::PopPbb => short(kind, [0; 4], out),
+            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => short(kind, [*ttl, 0, 0, 0], out),
             Self::PushVlan(ethertype)
             | Self::PushMpls(ethertype)
             | Self::PopMpls(ethertype)
             | Self::PushPbb(ethertype) => {
-                out.u16(8);
-                out.u16(*ethertype);
-                out.pad(2);
+                let [high, low] = ethertype.to_be_bytes();
+                short(kind, [high, low, 0, 0], out);
             }
             Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => {
-                out.u16(8);
-                out.u32(*id);
+                short(kind, id.to_be_bytes(), out)
             }
             Self::SetField(field) => {
+                out.u16(kind);
                 out.u16(0);
                 field.encode(out);
                 out.align(start);
                 out.patch_len(start + 2, start);
             }
             Self::Experimenter { experimenter, data } => {
+                out.u16(kind);
                 out.u16(0);
                 out.u32(*experimenter);
                 out.bytes(data);
@@ -222,6 +216,7 @@ impl Action {
                 out.patch_len(start + 2, start);
             }
             Self::Other { data, .. } => {
+                out.u16(kind);
                 out.u16(0);
                 out.bytes(data);
                 out.align(start);
@@ -231,10 +226,8 @@ impl Action {
     }
 
     pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut body = list.aligned(2, 8, "action length")?;
-        let kind = body.u16("action type")?;
-        body.skip(2, "action length")?;
-        let short = |body: &mut Reader<'_>, pad| {
+        let (kind, mut body) = list.aligned("action length")?;
+        let end = |body: &mut Reader<'_>, pad| {
             body.skip(pad, "action padding")?;
             body.finish("action")
         };
@@ -242,22 +235,22 @@ impl Action {
             ActionType::Output => {
                 let port = PortNo(body.u32("output port")?);
                 let max_len = body.u16("output max_len")?;
-                short(&mut body, 6)?;
+                end(&mut body, 6)?;
                 Self::Output { port, max_len }
             }
-            ActionType::CopyTtlOut => short(&mut body, 4).map(|()| Self::CopyTtlOut)?,
-            ActionType::CopyTtlIn => short(&mut body, 4).map(|()| Self::CopyTtlIn)?,
-            ActionType::DecMplsTtl => short(&mut body, 4).map(|()| Self::DecMplsTtl)?,
-            ActionType::PopVlan => short(&mut body, 4).map(|()| Self::PopVlan)?,
-            ActionType::DecNwTtl => short(&mut body, 4).map(|()| Self::DecNwTtl)?,
-            ActionType::PopPbb => short(&mut body, 4).map(|()| Self::PopPbb)?,
+            ActionType::CopyTtlOut => end(&mut body, 4).map(|()| Self::CopyTtlOut)?,
+            ActionType::CopyTtlIn => end(&mut body, 4).map(|()| Self::CopyTtlIn)?,
+            ActionType::DecMplsTtl => end(&mut body, 4).map(|()| Self::DecMplsTtl)?,
+            ActionType::PopVlan => end(&mut body, 4).map(|()| Self::PopVlan)?,
+            ActionType::DecNwTtl => end(&mut body, 4).map(|()| Self::DecNwTtl)?,
+            ActionType::PopPbb => end(&mut body, 4).map(|()| Self::PopPbb)?,
             ActionType::SetMplsTtl => {
                 let ttl = body.u8("mpls_ttl")?;
-                short(&mut body, 3).map(|()| Self::SetMplsTtl(ttl))?
+                end(&mut body, 3).map(|()| Self::SetMplsTtl(ttl))?
             }
             ActionType::SetNwTtl => {
                 let ttl = body.u8("nw_ttl")?;
-                short(&mut body, 3).map(|()| Self::SetNwTtl(ttl))?
+                end(&mut body, 3).map(|()| Self::SetNwTtl(ttl))?
             }
             ActionType::PushVlan => Self::PushVlan(Self::ethertype(&mut body)?),
             ActionType::PushMpls => Self::PushMpls(Self::ethertype(&mut body)?),
@@ -265,11 +258,11 @@ impl Action {
             ActionType::PushPbb => Self::PushPbb(Self::ethertype(&mut body)?),
             ActionType::SetQueue => {
                 let queue = QueueId(body.u32("queue_id")?);
-                short(&mut body, 0).map(|()| Self::SetQueue(queue))?
+                end(&mut body, 0).map(|()| Self::SetQueue(queue))?
             }
             ActionType::Group => {
                 let group = GroupId(body.u32("group_id")?);
-                short(&mut body, 0).map(|()| Self::Group(group))?
+                end(&mut body, 0).map(|()| Self::Group(group))?
             }
             ActionType::SetField => Self::set_field(body.scoped(Scope::SetField))?,
             ActionType::Experimenter => {
@@ -307,4 +300,13 @@ impl Action {
             action.encode(out);
         }
     }
+}
+
+/// An action of 8 bytes.
+fn short(kind: u16, content: [u8; 4], out: &mut Writer<'_>) {
+    out.block::<8>(|block| {
+        block.u16(kind);
+        block.u16(8);
+        block.bytes(content);
+    });
 }

@@ -74,8 +74,7 @@ impl Match {
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
         let start = out.len();
-        out.u16(Self::OXM);
-        out.u16(0);
+        out.u32(u32::from(Self::OXM) << 16);
         for field in &self.fields {
             field.encode(out);
         }
@@ -84,18 +83,21 @@ impl Match {
     }
 
     pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let kind = body.peek_u16(0, "match type")?;
+        let header = body.peek_u32("match header")?;
+        let (kind, length) = ((header >> 16) as u16, (header & 0xffff) as usize);
         if kind != Self::OXM {
             let kind = DecodeErrorKind::Value { value: kind.into(), expected: "1, OXM" };
             return Err(body.clone().scoped(Scope::MatchType).error("match type", kind));
         }
-        let start = body.left();
-        let mut inner = body.clone().scoped(Scope::Match);
-        let mut fields = inner.sized(2, 4, "match length")?;
-        let length = start - inner.left();
-        let padding = length.next_multiple_of(8) - length;
-        body.skip(length, "match")?;
-        body.skip(padding, "match padding")?;
+        let outer = body.scope();
+        body.set_scope(Scope::Match);
+        if length < 4 {
+            let kind = DecodeErrorKind::Length { length, expected: "4 or more" };
+            return Err(body.error("match length", kind));
+        }
+        let mut fields = body.part(length, "match length")?;
+        body.skip(length.next_multiple_of(8) - length, "match padding")?;
+        body.set_scope(outer);
         fields.skip(4, "match header")?;
         Ok(Self { fields: fields.many(Oxm::decode)? })
     }

@@ -1,6 +1,6 @@
 //! The eight bytes before every message (1.3.5, 7.1.1).
 
-use crate::wire::{DecodeError, Reader};
+use crate::wire::{DecodeError, Reader, Source};
 
 /// The version this crate speaks: OpenFlow 1.3.
 pub const VERSION: u8 = 4;
@@ -27,7 +27,7 @@ impl Header {
     /// # Errors
     /// If there are fewer than eight bytes. The values are not judged.
     pub fn decode(message: &bytes::Bytes) -> Result<Self, DecodeError> {
-        Self::read(&mut Reader::new(message, "header"))
+        Self::read(&mut Reader::new(&Source { bytes: message, message: "header" }))
     }
 
     pub(crate) fn read(body: &mut Reader<'_>) -> Result<Self, DecodeError> {

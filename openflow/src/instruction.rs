@@ -111,43 +111,43 @@ impl Instruction {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
+        let kind: u16 = self.instruction_type().into();
         let start = out.len();
-        out.u16(self.instruction_type().into());
-        out.u16(0);
         match self {
-            Self::GotoTable(table) => {
-                out.u8(table.0);
-                out.pad(3);
-            }
-            Self::WriteMetadata { metadata, mask } => {
-                out.pad(4);
-                out.u64(*metadata);
-                out.u64(*mask);
-            }
+            Self::GotoTable(table) => short(kind, [table.0, 0, 0, 0], out),
+            Self::WriteMetadata { metadata, mask } => out.block::<24>(|block| {
+                block.u16(kind);
+                block.u16(24);
+                block.pad(4);
+                block.u64(*metadata);
+                block.u64(*mask);
+            }),
             Self::WriteActions(actions)
             | Self::ApplyActions(actions)
             | Self::ClearActions(actions) => {
-                out.pad(4);
+                short(kind, [0; 4], out);
                 Action::encode_list(actions, out);
+                out.patch_len(start + 2, start);
             }
-            Self::Meter(meter) => out.u32(meter.0),
+            Self::Meter(meter) => short(kind, meter.0.to_be_bytes(), out),
             Self::Experimenter { experimenter, data } => {
-                out.u32(*experimenter);
+                short(kind, experimenter.to_be_bytes(), out);
                 out.bytes(data);
                 out.align(start);
+                out.patch_len(start + 2, start);
             }
             Self::Other { data, .. } => {
+                out.u16(kind);
+                out.u16(0);
                 out.bytes(data);
                 out.align(start);
+                out.patch_len(start + 2, start);
             }
         }
-        out.patch_len(start + 2, start);
     }
 
     pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut body = list.aligned(2, 8, "instruction length")?;
-        let kind = body.u16("instruction type")?;
-        body.skip(2, "instruction length")?;
+        let (kind, mut body) = list.aligned("instruction length")?;
         let instruction = match InstructionType::from(kind) {
             InstructionType::GotoTable => {
                 let table = TableId(body.u8("goto table_id")?);
@@ -194,4 +194,13 @@ impl Instruction {
             instruction.encode(out);
         }
     }
+}
+
+/// An instruction of 8 bytes, or the first 8 of a longer one.
+fn short(kind: u16, content: [u8; 4], out: &mut Writer<'_>) {
+    out.block::<8>(|block| {
+        block.u16(kind);
+        block.u16(8);
+        block.bytes(content);
+    });
 }

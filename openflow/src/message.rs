@@ -15,6 +15,8 @@ mod role;
 mod switch;
 mod table_mod;
 
+use std::cell::RefCell;
+
 use bytes::{Bytes, BytesMut};
 
 pub use experimenter::Experimenter;
@@ -33,8 +35,8 @@ pub use switch::{Capabilities, ConfigFlags, FeaturesReply, SwitchConfig};
 pub use table_mod::TableMod;
 
 use crate::error::ErrorMsg;
-use crate::header::{Header, MessageType, VERSION};
-use crate::wire::{DecodeError, DecodeErrorKind, EncodeError, Reader, Scope, Writer};
+use crate::header::{HEADER_LEN, Header, MessageType, VERSION};
+use crate::wire::{DecodeError, DecodeErrorKind, EncodeError, Reader, Scope, Source, Writer};
 
 /// One OpenFlow message.
 ///
@@ -290,9 +292,13 @@ impl Message {
     /// # Errors
     /// If it doesn't fit into 65,535 bytes.
     pub fn encode(&self) -> Result<Bytes, EncodeError> {
-        let mut out = BytesMut::with_capacity(128);
-        self.encode_into(&mut out)?;
-        Ok(out.freeze())
+        // Written where there is room, then copied: one allocation, of just the right size.
+        thread_local!(static SCRATCH: RefCell<BytesMut> = RefCell::new(BytesMut::new()));
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            self.encode_into(scratch)?;
+            Ok(Bytes::copy_from_slice(scratch))
+        })
     }
 
     /// Appends the message's bytes to a buffer, for several messages in one write.
@@ -302,10 +308,12 @@ impl Message {
     pub fn encode_into(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
         let kind = self.body.message_type();
         let mut writer = Writer::new(out);
-        writer.u8(self.version());
-        writer.u8(kind.into());
-        writer.u16(0);
-        writer.u32(self.xid);
+        writer.block::<{ HEADER_LEN }>(|block| {
+            block.u8(self.version());
+            block.u8(kind.into());
+            block.u16(0);
+            block.u32(self.xid);
+        });
         self.body.encode(&mut writer);
         writer.patch_len(2, 0);
         writer.finish(kind.name().unwrap_or("message"))
@@ -321,7 +329,8 @@ impl Message {
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let header = Header::decode(&bytes)?;
         let kind = MessageType::from(header.message_type);
-        let mut body = Reader::new(&bytes, kind.name().unwrap_or("message"));
+        let source = Source { bytes: &bytes, message: kind.name().unwrap_or("message") };
+        let mut body = Reader::new(&source);
         let any_version = matches!(kind, MessageType::Hello | MessageType::Error);
         if header.version != VERSION && !any_version {
             let kind = DecodeErrorKind::Value {
@@ -336,7 +345,7 @@ impl Message {
                 DecodeErrorKind::Length { length, expected: "the number of bytes there are" };
             return Err(body.error_at(2, "length", kind));
         }
-        body.skip(crate::header::HEADER_LEN, "header")?;
+        body.skip(HEADER_LEN, "header")?;
         let message =
             Self { xid: header.xid, body: Body::decode(kind, header.version, &mut body)? };
         body.finish("end of message")?;

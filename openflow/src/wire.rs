@@ -6,7 +6,6 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use nom::bytes::complete::take;
-use nom::number::complete::{be_u8, be_u16, be_u32, be_u64};
 use nom::{IResult, Parser};
 
 use crate::error::{
@@ -143,38 +142,51 @@ pub enum EncodeError {
 /// A cursor over a part of one message.
 #[derive(Clone)]
 pub(crate) struct Reader<'a> {
-    whole: &'a Bytes,
     rest: &'a [u8],
-    end: usize,
-    message: &'static str,
+    source: &'a Source<'a>,
     scope: Scope,
+}
+
+/// The message that is being read.
+pub(crate) struct Source<'a> {
+    pub(crate) bytes: &'a Bytes,
+    /// Its type, for errors.
+    pub(crate) message: &'static str,
 }
 
 type Step<'a, T> = IResult<&'a [u8], T, ()>;
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(whole: &'a Bytes, message: &'static str) -> Self {
-        Self { whole, rest: whole, end: whole.len(), message, scope: Scope::Request }
+    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+        Self { rest: source.bytes, source, scope: Scope::Request }
     }
 
     /// Bytes not yet read.
+    #[inline]
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Where the cursor is, from the start of the message.
+    #[inline]
     pub(crate) fn offset(&self) -> usize {
-        self.end - self.rest.len()
+        self.rest.as_ptr().addr() - self.source.bytes.as_ptr().addr()
     }
 
     /// The same reader, its errors blamed on `scope`.
+    #[inline]
     pub(crate) fn scoped(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
+    }
+
+    pub(crate) fn set_scope(&mut self, scope: Scope) {
+        self.scope = scope;
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -182,21 +194,23 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     pub(crate) fn error(&self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
         self.error_at(self.offset(), field, kind)
     }
 
     #[cold]
+    #[inline(never)]
     pub(crate) fn error_at(
         &self,
         offset: usize,
         field: &'static str,
         kind: DecodeErrorKind,
     ) -> DecodeError {
-        DecodeError { message: self.message, field, offset, kind, scope: self.scope }
+        DecodeError { message: self.source.message, field, offset, kind, scope: self.scope }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step<T>(
         &mut self,
         field: &'static str,
@@ -215,22 +229,22 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        self.step(field, 1, be_u8)
+        self.array(field).map(u8::from_be_bytes)
     }
 
     #[inline]
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
-        self.step(field, 2, be_u16)
+        self.array(field).map(u16::from_be_bytes)
     }
 
     #[inline]
     pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        self.step(field, 4, be_u32)
+        self.array(field).map(u32::from_be_bytes)
     }
 
     #[inline]
     pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        self.step(field, 8, be_u64)
+        self.array(field).map(u64::from_be_bytes)
     }
 
     #[inline]
@@ -238,9 +252,8 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<[u8; N], DecodeError> {
-        let bytes = self.step(field, N, take(N))?;
         let mut array = [0; N];
-        array.copy_from_slice(bytes);
+        array.copy_from_slice(self.step(field, N, take(N))?);
         Ok(array)
     }
 
@@ -258,39 +271,38 @@ impl<'a> Reader<'a> {
     ) -> Result<Bytes, DecodeError> {
         let from = self.offset();
         self.skip(count, field)?;
-        Ok(self.whole.slice(from..from + count))
+        Ok(self.source.bytes.slice(from..from + count))
     }
 
     /// All that is left, shared with the message, not copied.
     pub(crate) fn remainder(&mut self) -> Bytes {
-        let from = self.offset();
-        self.rest.advance(self.rest.len());
-        self.whole.slice(from..self.end)
+        let (from, count) = (self.offset(), self.left());
+        self.rest.advance(count);
+        self.source.bytes.slice(from..from + count)
     }
 
     /// A reader of the next `count` bytes alone.
     #[inline]
     pub(crate) fn part(&mut self, count: usize, field: &'static str) -> Result<Self, DecodeError> {
-        let from = self.offset();
         let rest = self.step(field, count, take(count))?;
-        Ok(Self {
-            whole: self.whole,
-            rest,
-            end: from + count,
-            message: self.message,
-            scope: self.scope,
-        })
+        Ok(Self { rest, source: self.source, scope: self.scope })
     }
 
     /// The 16-bit value `at` bytes ahead, left unread.
     #[inline]
     pub(crate) fn peek_u16(&self, at: usize, field: &'static str) -> Result<u16, DecodeError> {
-        let ahead: Step<'a, u16> = (take(at), be_u16).map(|(_, value)| value).parse(self.rest);
-        match ahead {
-            Ok((_, value)) => Ok(value),
-            Err(_) => {
-                Err(self.error(field, DecodeErrorKind::Short { need: at + 2, left: self.left() }))
-            }
+        match self.rest.get(at..at + 2) {
+            Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
+            _ => Err(self.error(field, DecodeErrorKind::Short { need: at + 2, left: self.left() })),
+        }
+    }
+
+    /// The next 32 bits, left unread.
+    #[inline]
+    pub(crate) fn peek_u32(&self, field: &'static str) -> Result<u32, DecodeError> {
+        match self.rest.first_chunk() {
+            Some(bytes) => Ok(u32::from_be_bytes(*bytes)),
+            None => Err(self.error(field, DecodeErrorKind::Short { need: 4, left: self.left() })),
         }
     }
 
@@ -312,29 +324,39 @@ impl<'a> Reader<'a> {
         self.part(length, field)
     }
 
-    /// As `sized`, for structures whose length is a multiple of 8.
+    /// As `sized`, for structures of type u16 | length u16 whose length is a multiple of 8;
+    /// the type, and a reader of what follows the length.
     #[inline]
-    pub(crate) fn aligned(
-        &mut self,
-        at: usize,
-        min: usize,
-        field: &'static str,
-    ) -> Result<Self, DecodeError> {
-        let length = usize::from(self.peek_u16(at, field)?);
-        if length % 8 != 0 {
-            let kind = DecodeErrorKind::Length { length, expected: "a multiple of 8" };
-            return Err(self.error_at(self.offset() + at, field, kind));
+    pub(crate) fn aligned(&mut self, field: &'static str) -> Result<(u16, Self), DecodeError> {
+        let Some(&[kind_high, kind_low, high, low]) = self.rest.first_chunk() else {
+            return Err(self.error(field, DecodeErrorKind::Short { need: 4, left: self.left() }));
+        };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if length < 8 || length % 8 != 0 {
+            let kind = DecodeErrorKind::Length { length, expected: "a multiple of 8, and not 0" };
+            return Err(self.error_at(self.offset() + 2, field, kind));
         }
-        self.sized(at, min, field)
+        let mut part = self.part(length, field)?;
+        part.rest.advance(4);
+        Ok((u16::from_be_bytes([kind_high, kind_low]), part))
     }
 
     /// Reads elements until nothing is left. Each must take at least one byte.
+    ///
+    /// Makes room for as many as there are if all are as long as the first.
     #[inline]
     pub(crate) fn many<T>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let mut list = Vec::new();
+        let all = self.left();
+        if all == 0 {
+            return Ok(Vec::new());
+        }
+        let first = element(self)?;
+        let left = self.left();
+        let mut list = Vec::with_capacity(1 + left.div_ceil((all - left).max(1)));
+        list.push(first);
         while !self.is_empty() {
             list.push(element(self)?);
         }
@@ -401,6 +423,15 @@ impl<'a> Writer<'a> {
         self.out.put_bytes(0, count);
     }
 
+    /// Writes a structure of fixed size at once, which is faster than field by field.
+    #[inline]
+    pub(crate) fn block<const N: usize>(&mut self, fill: impl FnOnce(&mut Block<N>)) {
+        let mut block = Block { bytes: [0; N], at: 0 };
+        fill(&mut block);
+        debug_assert_eq!(block.at, N, "a block of {N} bytes filled up to {}", block.at);
+        self.out.put_slice(&block.bytes);
+    }
+
     /// Pads so that what was written since `from` is a multiple of 8 long.
     #[inline]
     pub(crate) fn align(&mut self, from: usize) {
@@ -443,5 +474,44 @@ impl<'a> Writer<'a> {
         };
         self.out.truncate(self.start);
         Err(error)
+    }
+}
+
+/// A structure of fixed size, being filled.
+pub(crate) struct Block<const N: usize> {
+    bytes: [u8; N],
+    at: usize,
+}
+
+impl<const N: usize> Block<N> {
+    #[inline(always)]
+    pub(crate) fn bytes<const M: usize>(&mut self, bytes: [u8; M]) {
+        self.bytes[self.at..self.at + M].copy_from_slice(&bytes);
+        self.at += M;
+    }
+
+    #[inline(always)]
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.bytes([value]);
+    }
+
+    #[inline(always)]
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.bytes(value.to_be_bytes());
+    }
+
+    #[inline(always)]
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.bytes(value.to_be_bytes());
+    }
+
+    #[inline(always)]
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.bytes(value.to_be_bytes());
+    }
+
+    #[inline(always)]
+    pub(crate) fn pad(&mut self, count: usize) {
+        self.at += count;
     }
 }

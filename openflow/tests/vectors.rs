@@ -19,7 +19,7 @@ const OS_KEN_CORPUS: &str = include_str!("vectors/os_ken_corpus.hex");
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    assert!(digits.len() % 2 == 0, "half a byte in {hex}");
+    assert!(digits.len().is_multiple_of(2), "half a byte in {hex}");
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(byte).collect()
 }

@@ -188,18 +188,20 @@ impl FlowMod {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
-        out.u64(self.cookie);
-        out.u64(self.cookie_mask);
-        out.u8(self.table_id.0);
-        out.u8(self.command.into());
-        out.u16(self.idle_timeout);
-        out.u16(self.hard_timeout);
-        out.u16(self.priority);
-        out.u32(self.buffer_id.0);
-        out.u32(self.out_port.0);
-        out.u32(self.out_group.0);
-        out.u16(self.flags.0);
-        out.pad(2);
+        out.block::<40>(|block| {
+            block.u64(self.cookie);
+            block.u64(self.cookie_mask);
+            block.u8(self.table_id.0);
+            block.u8(self.command.into());
+            block.u16(self.idle_timeout);
+            block.u16(self.hard_timeout);
+            block.u16(self.priority);
+            block.u32(self.buffer_id.0);
+            block.u32(self.out_port.0);
+            block.u32(self.out_group.0);
+            block.u16(self.flags.0);
+            block.pad(2);
+        });
         self.match_.encode(out);
         Instruction::encode_list(&self.instructions, out);
     }

@@ -160,9 +160,10 @@ impl Bucket {
     }
 
     pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut inner = list.clone().scoped(Scope::Bucket);
-        let mut body = inner.sized(0, 16, "bucket length")?;
-        *list = inner.scoped(list.scope());
+        let outer = list.scope();
+        list.set_scope(Scope::Bucket);
+        let mut body = list.sized(0, 16, "bucket length")?;
+        list.set_scope(outer);
         body.skip(2, "bucket length")?;
         let weight = body.u16("weight")?;
         let watch_port = PortNo(body.u32("watch_port")?);

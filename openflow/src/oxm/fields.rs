@@ -189,10 +189,8 @@ fn clear<T: FieldValue>(value: T, mask: T) -> Masked<T> {
 
 #[inline]
 fn encode<T: FieldValue>(out: &mut Writer<'_>, number: u8, content: &Masked<T>) {
-    out.u16(OxmId::BASIC);
     let (has_mask, length) = if content.mask.is_some() { (1, 2 * T::LEN) } else { (0, T::LEN) };
-    out.u8(number << 1 | has_mask);
-    out.field_len(length);
+    out.u32(u32::from(OxmId::BASIC) << 16 | u32::from(number << 1 | has_mask) << 8 | length as u32);
     write(content.value, out);
     if let Some(mask) = content.mask {
         write(mask, out);

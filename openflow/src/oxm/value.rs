@@ -55,6 +55,10 @@ pub(super) fn read<T: FieldValue>(
         4 => u128::from(body.u32(field)?),
         8 => u128::from(body.u64(field)?),
         16 => u128::from_be_bytes(body.array(field)?),
+        6 => {
+            let [a, b, c, d, e, f] = body.array(field)?;
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f]).into()
+        }
         length => {
             let mut bits = 0;
             for _ in 0..length {

@@ -110,19 +110,21 @@ pub struct FlowStats {
 impl FlowStats {
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
         let start = out.len();
-        out.u16(0);
-        out.u8(self.table_id.0);
-        out.pad(1);
-        out.u32(self.duration_sec);
-        out.u32(self.duration_nsec);
-        out.u16(self.priority);
-        out.u16(self.idle_timeout);
-        out.u16(self.hard_timeout);
-        out.u16(self.flags.0);
-        out.pad(4);
-        out.u64(self.cookie);
-        out.u64(self.packet_count);
-        out.u64(self.byte_count);
+        out.block::<48>(|block| {
+            block.u16(0);
+            block.u8(self.table_id.0);
+            block.pad(1);
+            block.u32(self.duration_sec);
+            block.u32(self.duration_nsec);
+            block.u16(self.priority);
+            block.u16(self.idle_timeout);
+            block.u16(self.hard_timeout);
+            block.u16(self.flags.0);
+            block.pad(4);
+            block.u64(self.cookie);
+            block.u64(self.packet_count);
+            block.u64(self.byte_count);
+        });
         self.match_.encode(out);
         Instruction::encode_list(&self.instructions, out);
         out.patch_len(start, start);
