@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use controller::cli;
 use controller::config::{Config, ServeArgs};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -20,11 +21,14 @@ struct Arguments {
 enum Command {
     /// Run the controller
     Serve(ServeArgs),
+    #[command(flatten)]
+    Call(cli::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(args) => serve(args),
+        Command::Call(command) => return cli::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
