@@ -55,6 +55,9 @@ pub struct Flow {
     pub cookie: u64,
     /// Seconds without traffic until the switch removes it, and says so; 0: never.
     pub idle_timeout: u16,
+    /// Seconds until the switch removes it anyway. Ours have none: one that was
+    /// read with it isn't as it was written.
+    pub hard_timeout: u16,
 }
 
 impl Flow {
@@ -68,7 +71,15 @@ impl Flow {
     ) -> Self {
         let mut instructions = instructions;
         instructions.sort();
-        Self { table, priority, match_: match_.canonical(), instructions, cookie, idle_timeout: 0 }
+        Self {
+            table,
+            priority,
+            match_: match_.canonical(),
+            instructions,
+            cookie,
+            idle_timeout: 0,
+            hard_timeout: 0,
+        }
     }
 }
 

@@ -136,6 +136,7 @@ pub fn flow_of(stats: &FlowStats) -> Flow {
     let instructions = stats.instructions.iter().map(plain).collect();
     Flow {
         idle_timeout: stats.idle_timeout,
+        hard_timeout: stats.hard_timeout,
         ..Flow::new(
             stats.table_id.0,
             stats.priority,
