@@ -24,6 +24,7 @@ mod listener;
 mod machine;
 mod registry;
 mod session;
+mod shared;
 mod stats;
 
 pub use config::SouthboundConfig;

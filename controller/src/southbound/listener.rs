@@ -17,8 +17,8 @@ use tracing::{debug, info, warn};
 use super::config::SouthboundConfig;
 use super::event::{Event, EventSink};
 use super::limit::LogLimit;
-use super::registry::Registry;
-use super::session::{self, Shared};
+use super::session;
+use super::shared::Shared;
 use super::stats;
 
 /// Connections that the kernel holds until they are accepted.
@@ -76,13 +76,7 @@ pub async fn serve(
 ) {
     let tls = config.tls.clone().map(TlsAcceptor::from);
     let half_open = Arc::new(Semaphore::new(config.max_half_open));
-    let config = Arc::new(config);
-    let shared = Arc::new(Shared {
-        config,
-        registry: Arc::new(Registry::default()),
-        events,
-        shutdown: shutdown.clone(),
-    });
+    let shared = Arc::new(Shared::new(config, events, shutdown.clone()));
     let sessions = TaskTracker::new();
     let mut lines = LogLimit::new(LINES);
     loop {
@@ -156,7 +150,6 @@ async fn connect(
         ),
     };
     stats::refused(stats::Refusal::Handshake);
-    warn!(%peer, reason, "connection refused");
-    // Once nobody listens any more, it needn't be told.
-    let _ = shared.events.control.send(Event::Refused { dpid: None, peer, reason }).await;
+    shared.refused(peer, None, &reason);
+    shared.report(Event::Refused { dpid: None, peer, reason }).await;
 }

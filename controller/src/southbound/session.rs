@@ -22,16 +22,15 @@ use tokio::io::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::config::SouthboundConfig;
-use super::event::{Connected, Event, EventSink, Punt, SessionId};
+use super::event::{Connected, Event, Punt, SessionId};
 use super::handle::{Queue, Queued, SwitchHandle};
 use super::limit::LogLimit;
 use super::machine::{End, Facts, Input, Machine, Output};
-use super::registry::{Claimed, PROBES, Probe, Registry};
-use super::stats;
+use super::registry::{Claimed, PROBES, Probe};
+use super::shared::Shared;
+use super::stats::{self, HalfOpen, Live};
 
 /// Bytes that may wait for the socket before nothing more is read or taken.
 const HIGH_WATER: usize = 64 << 10;
@@ -43,14 +42,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const LAST_WORDS: usize = 256 << 10;
 /// Lines in the log about one peer, a second.
 const LINES: u32 = 3;
-
-/// What all sessions share.
-pub(super) struct Shared {
-    pub config: Arc<SouthboundConfig>,
-    pub registry: Arc<Registry>,
-    pub events: EventSink,
-    pub shutdown: CancellationToken,
-}
 
 /// Runs a connection to its end. `permit` is given back once the handshake is done or failed.
 pub(super) async fn run<S>(
@@ -80,6 +71,7 @@ pub(super) async fn run<S>(
         out: BytesMut::new(),
         unflushed: false,
         stuck: None,
+        congested: None,
         wake,
         timer: Box::pin(sleep_until(wake.into())),
         claiming: None,
@@ -112,6 +104,8 @@ struct Session<S> {
     unflushed: bool,
     /// Since when `out` holds something of which nothing could be written.
     stuck: Option<Instant>,
+    /// Since when so much is in `out` that nothing is read.
+    congested: Option<Instant>,
     /// What `timer` is set to: the machine's deadline, or earlier.
     wake: Instant,
     timer: Pin<Box<Sleep>>,
@@ -193,8 +187,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Sets the timer. It may wake too early, for deadlines mostly move on, but never too late.
     fn arm(&mut self) {
-        let stuck = self.stuck.map(|since| since + self.shared.config.write_limit);
-        let due = stuck.map_or(self.machine.deadline(), |stuck| stuck.min(self.machine.deadline()));
+        let config = &self.shared.config;
+        let congested = self.out.len() >= HIGH_WATER;
+        self.congested =
+            if congested { self.congested.or_else(|| Some(Instant::now())) } else { None };
+        // What the peer says can't count while it isn't read: then only the writing is watched.
+        let due = match self.congested {
+            Some(since) => since + config.barrier_limit,
+            None => self.machine.deadline(),
+        };
+        let due = self.stuck.map_or(due, |since| due.min(since + config.write_limit));
         if due < self.wake || self.timer.is_elapsed() {
             self.wake = due;
             self.timer.as_mut().reset(due.into());
@@ -290,28 +292,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     async fn on_timer(&mut self) {
-        let limit = self.shared.config.write_limit;
+        let Shared { config, .. } = &*self.shared;
+        let waiting = self.out.len();
+        let limit = config.write_limit;
         if self.stuck.is_some_and(|since| since.elapsed() >= limit) {
             stats::slow_reader();
-            let waiting = self.out.len();
             let reason = format!(
                 "the switch reads nothing for {} s: {waiting} bytes wait",
                 limit.as_secs_f64()
             );
             return self.machine.close(reason);
         }
-        // What came in the meantime counts first: we may have been the slow ones.
-        if self.out.len() < HIGH_WATER {
-            let Self { reader, framer, .. } = self;
-            framer.buffer().reserve(READ_SMALL);
-            let read = tokio::select! {
-                biased;
-                read = unconstrained(reader.read_buf(framer.buffer())) => Some(read),
-                () = std::future::ready(()) => None,
-            };
-            if let Some(read) = read {
-                return self.on_read(read);
+        if let Some(since) = self.congested {
+            let limit = config.barrier_limit;
+            if since.elapsed() >= limit {
+                stats::slow_reader();
+                let reason = format!(
+                    "the switch reads too slowly for {} s: {waiting} bytes wait",
+                    limit.as_secs_f64()
+                );
+                self.machine.close(reason);
             }
+            return;
+        }
+        // What came in the meantime counts first: we may have been the slow ones.
+        let Self { reader, framer, .. } = self;
+        framer.buffer().reserve(READ_SMALL);
+        let read = tokio::select! {
+            biased;
+            read = unconstrained(reader.read_buf(framer.buffer())) => Some(read),
+            () = std::future::ready(()) => None,
+        };
+        if let Some(read) = read {
+            return self.on_read(read);
         }
         self.machine.step(Input::Deadline, Instant::now());
     }
@@ -428,12 +441,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Waits until the core has room: that slows only this peer.
     async fn report(&mut self, event: Event) {
-        let Shared { events, shutdown, .. } = &*self.shared;
-        let told = tokio::select! {
-            biased;
-            told = events.control.send(event) => told.is_ok(),
-            () = shutdown.cancelled() => false,
-        };
+        let told = self.shared.report(event).await;
         if !told {
             self.machine.close("the controller is shutting down".to_owned());
         }
@@ -459,7 +467,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             (End::Refused(why, reason), _) => {
                 stats::refused(why);
                 let dpid = dpid.or(self.machine.datapath_id());
-                warn!(%peer, dpid = dpid.map(tracing::field::display), %session, reason, "connection refused");
+                self.shared.refused(peer, dpid, &reason);
                 Some(Event::Refused { dpid, peer, reason })
             }
             (End::Lost(reason), None) => {
@@ -480,57 +488,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         while self.probed.try_recv().is_ok() {}
         // Nobody can queue anything any more.
         self.commanded.close();
-        let Self { mut reader, mut writer, mut out, .. } = self;
-        let farewell = async {
-            writer.write_all_buf(&mut out).await?;
-            writer.shutdown().await?;
-            // Closing with something unread would reset the connection, and our last words with it.
-            let mut rest = BytesMut::with_capacity(READ_SMALL);
-            let mut taken = 0;
-            while taken < LAST_WORDS {
-                rest.clear();
-                match reader.read_buf(&mut rest).await? {
-                    0 => break,
-                    bytes => taken += bytes,
-                }
+        let Self { reader, writer, out, .. } = self;
+        say_goodbye(reader, writer, out).await;
+    }
+}
+
+/// Sends what is left, and closes when the peer has, or its time is up.
+async fn say_goodbye<S: AsyncRead + AsyncWrite>(
+    mut reader: ReadHalf<S>,
+    mut writer: WriteHalf<S>,
+    mut out: BytesMut,
+) {
+    let farewell = async {
+        writer.write_all_buf(&mut out).await?;
+        writer.shutdown().await?;
+        // Closing with something unread would reset the connection, and our last words with it.
+        let mut rest = BytesMut::with_capacity(READ_SMALL);
+        let mut taken = 0;
+        while taken < LAST_WORDS {
+            rest.clear();
+            match reader.read_buf(&mut rest).await? {
+                0 => break,
+                bytes => taken += bytes,
             }
-            Ok::<(), std::io::Error>(())
-        };
-        // Whether the peer heard us doesn't matter: it is closed in any case.
-        let _ = timeout(FAREWELL, farewell).await;
-    }
-}
-
-/// A handshake under way, counted.
-struct HalfOpen {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl HalfOpen {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
-        stats::half_open(1.0);
-        Self { _permit: permit }
-    }
-}
-
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
-        stats::half_open(-1.0);
-    }
-}
-
-/// A session, counted.
-struct Live;
-
-impl Live {
-    fn new() -> Self {
-        stats::sessions(1.0);
-        Self
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        stats::sessions(-1.0);
-    }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    // Whether the peer heard us doesn't matter: it is closed in any case.
+    let _ = timeout(FAREWELL, farewell).await;
 }

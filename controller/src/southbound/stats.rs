@@ -2,6 +2,7 @@
 
 use metrics::{counter, gauge};
 use openflow::ErrorCode;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A connection was accepted.
 pub(super) fn accepted() {
@@ -13,14 +14,38 @@ pub(super) fn crowded_out() {
     counter!("isolane_openflow_connections_crowded_out_total").increment(1);
 }
 
-/// Handshakes under way.
-pub(super) fn half_open(change: f64) {
-    gauge!("isolane_openflow_half_open").increment(change);
+/// A handshake under way, counted, and its place among them.
+pub(super) struct HalfOpen {
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Switches with a session.
-pub(super) fn sessions(change: f64) {
-    gauge!("isolane_openflow_sessions").increment(change);
+impl HalfOpen {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        gauge!("isolane_openflow_half_open").increment(1.0);
+        Self { _permit: permit }
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        gauge!("isolane_openflow_half_open").decrement(1.0);
+    }
+}
+
+/// A switch with a session, counted.
+pub(super) struct Live(());
+
+impl Live {
+    pub(super) fn new() -> Self {
+        gauge!("isolane_openflow_sessions").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        gauge!("isolane_openflow_sessions").decrement(1.0);
+    }
 }
 
 /// Why a connection didn't become a session.

@@ -152,7 +152,10 @@ impl Requests {
         let at = behind.checked_sub(1)?;
         let apply = self.applies.get(at)?;
         let mut offset = xid.wrapping_sub(apply.first);
-        let last = offset + 1 == apply.length;
+        if offset >= apply.length {
+            return None;
+        }
+        let last = offset == apply.length - 1;
         for (step, requests) in &apply.steps {
             if offset <= *requests {
                 return Some(Found {
@@ -274,6 +277,17 @@ mod tests {
             assert_eq!(places, want, "{token}");
         }
         assert_eq!(requests.barrier(all[0][4].0, Instant::now()), Err(()), "answered already");
+    }
+
+    /// A peer that answered the xid before the first brought an overflow about.
+    #[test]
+    fn xids_all_around_those_under_way_are_nobodys() {
+        let mut requests = Requests::default();
+        let sent = begin(&mut requests, &mut 1, 1, vec![vec![flow()]]);
+        for xid in [0, 3, u32::MAX, 1 << 31, (1 << 31) + 1] {
+            assert_eq!(requests.barrier(xid, Instant::now()), Err(()), "{xid}");
+        }
+        assert!(matches!(requests.barrier(sent[1].0, Instant::now()), Ok(Some(_))));
     }
 
     #[test]

@@ -410,3 +410,116 @@ fn packet_ins_are_limited_by_table() {
     bench.now += Duration::from_secs(1);
     assert_eq!(passed(&mut bench, 1), 1000);
 }
+
+mod whatever_comes {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Happening {
+        Bytes { kind: u8, xid: u32, body: Vec<u8> },
+        Valid(u32, u8),
+        Claimed(bool),
+        Probed,
+        Apply(Vec<u8>),
+        Read,
+        Wait,
+        Pass(u64),
+    }
+
+    fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+        let body =
+            prop::collection::vec(prop_oneof![Just(0), Just(1), Just(0xff), any::<u8>()], 0..80);
+        let happening = prop_oneof![
+            4 => (0..32_u8, 0..40_u32, body).prop_map(|(kind, xid, body)| Happening::Bytes { kind, xid, body }),
+            4 => (0..40_u32, 0..8_u8).prop_map(|(xid, which)| Happening::Valid(xid, which)),
+            1 => any::<bool>().prop_map(Happening::Claimed),
+            1 => Just(Happening::Probed),
+            2 => prop::collection::vec(0..3_u8, 0..4).prop_map(Happening::Apply),
+            1 => Just(Happening::Read),
+            2 => Just(Happening::Wait),
+            1 => (0..5000_u64).prop_map(Happening::Pass),
+        ];
+        prop::collection::vec(happening, 0..80)
+    }
+
+    fn valid(which: u8) -> Body {
+        match which {
+            0 => Body::BarrierReply,
+            1 => Body::EchoReply(Bytes::new()),
+            2 => MultipartReplyBody::Flow(Vec::new()).into(),
+            3 => MultipartReplyBody::GroupDesc(Vec::new()).into(),
+            4 => ErrorMsg::new(ErrorCode::FlowModFailed(FlowModFailed::TableFull), Bytes::new())
+                .into(),
+            5 => PortStatus { reason: PortReason::Delete, desc: Port::default() }.into(),
+            6 => Body::EchoRequest(Bytes::new()),
+            _ => MultipartReply {
+                flags: MultipartFlags::MORE,
+                body: MultipartReplyBody::Flow(Vec::new()),
+            }
+            .into(),
+        }
+    }
+
+    fn happen(bench: &mut Bench, happening: Happening, applies: &mut u64) -> Vec<Output> {
+        match happening {
+            Happening::Bytes { kind, xid, body } => {
+                let length = (8 + body.len() as u16).to_be_bytes();
+                let header = [4, kind, length[0], length[1]];
+                let raw = Bytes::from([&header[..], &xid.to_be_bytes(), &body].concat());
+                match Message::decode(raw.clone()) {
+                    Ok(message) => bench.take(Input::Message(message, raw)),
+                    Err(error) => bench.take(Input::Malformed(error, raw)),
+                }
+            }
+            Happening::Valid(xid, which) => bench.say(xid, valid(which)),
+            Happening::Claimed(true) => bench.take(Input::Claimed(Claimed::Yes)),
+            Happening::Claimed(false) => bench.take(Input::Claimed(Claimed::Taken(SessionId(1)))),
+            Happening::Probed => bench.take(Input::Probed),
+            Happening::Apply(_) | Happening::Read if !bench.machine.takes_commands() => Vec::new(),
+            Happening::Apply(steps) => {
+                *applies += 1;
+                let step = |length: u8| (0..length).map(|_| Body::from(FlowMod::add(0))).collect();
+                let steps = steps.into_iter().map(step).collect();
+                bench.take(Input::Command(Command::Apply { token: *applies, steps }))
+            }
+            Happening::Read => {
+                bench.take(Input::Command(Command::Read { token: 0, cookie: 0, mask: 0 }))
+            }
+            Happening::Wait => bench.wait(),
+            Happening::Pass(milliseconds) => {
+                bench.now += Duration::from_millis(milliseconds);
+                Vec::new()
+            }
+        }
+    }
+
+    proptest! {
+        /// Nothing panics, nothing follows the end, each apply is answered at most once,
+        /// there is always a next deadline, and one message makes few.
+        #[test]
+        fn the_machine_stands_it(done in any::<bool>(), happenings in happenings()) {
+            let mut bench = if done { Bench::connected() } else { Bench::new() };
+            std::iter::from_fn(|| bench.machine.pop()).for_each(drop);
+            let (mut applies, mut ended, mut answered) = (0, false, Vec::new());
+            for happening in happenings {
+                let outputs = happen(&mut bench, happening, &mut applies);
+                prop_assert!(!ended || outputs.is_empty());
+                prop_assert!(outputs.len() < 70, "{} outputs", outputs.len());
+                for output in &outputs {
+                    prop_assert!(!ended, "{output:?} after the end");
+                    match output {
+                        Output::Close(_) => ended = true,
+                        Output::Applied(token, _) => {
+                            prop_assert!(!answered.contains(token));
+                            answered.push(*token);
+                        }
+                        _ => {}
+                    }
+                }
+                prop_assert!(ended || bench.machine.deadline() < bench.now + Duration::from_secs(61));
+            }
+        }
+    }
+}
