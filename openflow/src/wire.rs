@@ -349,16 +349,15 @@ impl<'a> Reader<'a> {
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let all = self.left();
-        if all == 0 {
-            return Ok(Vec::new());
-        }
-        let first = element(self)?;
-        let left = self.left();
-        let mut list = Vec::with_capacity(1 + left.div_ceil((all - left).max(1)));
-        list.push(first);
+        let mut list = Vec::new();
         while !self.is_empty() {
-            list.push(element(self)?);
+            let before = self.left();
+            let next = element(self)?;
+            if list.capacity() == 0 {
+                let left = self.left();
+                list.reserve_exact(1 + left.div_ceil((before - left).max(1)));
+            }
+            list.push(next);
         }
         Ok(list)
     }
