@@ -1,5 +1,6 @@
 //! Test labs.
 pub mod controller;
+pub mod demo;
 pub mod error;
 pub mod fabric;
 pub mod faults;

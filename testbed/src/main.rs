@@ -1,2 +1,32 @@
-//! `testbed`.
-fn main() {}
+//! `testbed`: the main job shown, and measured.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Isolane shown, on switches of its own.
+#[derive(Parser)]
+#[command(name = "testbed", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Three switches in a ring, two networks, and who can ping whom
+    Demo(testbed::demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(args) => testbed::demo::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("testbed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The demo on embedded switches: they connect over TCP and forward frames as any switch does, without any rights.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use openflow::{DatapathId, PortNo};
+
+use super::{Guest, RING, Result, Stage};
+use crate::error::LabError;
+use crate::fabric::Place;
+use crate::host::{self, Mac, host_mac};
+use crate::switch::{Datapath, PortSpec};
+use crate::wait::{Look, until};
+use crate::wire::{EmbeddedFabric, EmbeddedSwitch};
+
+/// Ports of each switch: to the next and the one before in the ring, then its hosts.
+const NEXT: u32 = 1;
+const BEFORE: u32 = 2;
+const FIRST_HOST: u32 = 11;
+const HOSTS: u32 = 2;
+/// EtherType of ARP.
+const ARP: u16 = 0x0806;
+/// For switches to connect. It takes milliseconds; a loaded machine takes longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Switches inside of this process.
+pub struct Embedded {
+    // Switches are dropped before the runtime that they run on.
+    switches: Vec<EmbeddedSwitch>,
+    fabric: EmbeddedFabric,
+    runtime: tokio::runtime::Runtime,
+    guests: Vec<Guest>,
+    wires: Vec<Wire>,
+}
+
+/// A host's end of its port.
+struct Wire {
+    place: Place,
+    mac: Mac,
+    ip: Ipv4Addr,
+}
+
+impl Embedded {
+    /// Nothing is built before the controller is known.
+    pub fn build() -> Result<Self> {
+        let runtime = tokio::runtime::Runtime::new();
+        let runtime = runtime.map_err(|source| LabError::io("starting a runtime", source))?;
+        let (mut guests, mut wires) = (Vec::new(), Vec::new());
+        for switch in 1..=RING as u32 {
+            for host in 1..=HOSTS {
+                let place = Place {
+                    switch: DatapathId(switch.into()),
+                    port: PortNo(FIRST_HOST + host - 1),
+                };
+                let ip = Ipv4Addr::from(0x0a4d_0000 + (switch - 1) * HOSTS + host);
+                wires.push(Wire { place, mac: host_mac(switch as u16, host as u16), ip });
+                guests.push(Guest {
+                    switch: format!("s{switch}"),
+                    port: format!("s{switch}m{host}"),
+                });
+            }
+        }
+        Ok(Self { switches: Vec::new(), fabric: EmbeddedFabric::new(), runtime, guests, wires })
+    }
+
+    /// Whether `to` hears a frame that `from` sends, once, and nothing loops.
+    fn arrives(&self, from: &Wire, to: &Wire, frame: &host::Frame) -> bool {
+        let came = self.fabric.send(from.place, frame.bytes());
+        !came.looped && came.at(to.place).len() == 1
+    }
+}
+
+impl Stage for Embedded {
+    fn describe(&self) -> (String, &'static str) {
+        (
+            "embedded OpenFlow 1.3 switches, three of them, connected over TCP".to_owned(),
+            "ARP: a broadcast question, and its answer to the one who asked",
+        )
+    }
+
+    fn openflow(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    fn join(&mut self, controller: SocketAddr) -> Result<()> {
+        let _inside = self.runtime.enter();
+        for switch in 1..=RING as u32 {
+            let (next, before) =
+                (switch % RING as u32 + 1, (switch + RING as u32 - 2) % RING as u32 + 1);
+            let trunks = [
+                PortSpec::new(NEXT, format!("s{switch}-s{next}")),
+                PortSpec::new(BEFORE, format!("s{switch}-s{before}")),
+            ];
+            let hosts = (1..=HOSTS)
+                .map(|host| PortSpec::new(FIRST_HOST + host - 1, format!("s{switch}m{host}")));
+            let datapath = Datapath::new(
+                u64::from(switch),
+                format!("s{switch}"),
+                trunks.into_iter().chain(hosts),
+            );
+            self.switches.push(self.fabric.add(controller, datapath));
+        }
+        for switch in 1..=RING as u64 {
+            self.fabric.link((switch, NEXT), (switch % RING as u64 + 1, BEFORE));
+        }
+        until("the switches to connect", LIMIT, || {
+            let connected = self.switches.iter().filter(|switch| switch.is_connected()).count();
+            Ok(if connected == RING {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{connected} are"))
+            })
+        })
+    }
+
+    fn guests(&self) -> &[Guest] {
+        &self.guests
+    }
+
+    fn pings(&self) -> Result<Vec<Vec<bool>>> {
+        let ping = |from: &Wire, to: &Wire| {
+            let question = host::Frame::arp_request(from.mac, from.ip, to.ip);
+            let answer = arp_reply(to, from);
+            from.place != to.place
+                && self.arrives(from, to, &question)
+                && self.arrives(to, from, &answer)
+        };
+        Ok(self
+            .wires
+            .iter()
+            .map(|from| self.wires.iter().map(|to| ping(from, to)).collect())
+            .collect())
+    }
+
+    fn tables(&self) -> Result<String> {
+        Ok(self.switches.iter().map(|switch| switch.tables() + &switch.groups()).collect())
+    }
+}
+
+/// "I have it", to the one who asked (RFC 826).
+fn arp_reply(me: &Wire, asker: &Wire) -> host::Frame {
+    let head = [0, 1, 0x08, 0, 6, 4, 0, 2]; // Ethernet, IPv4, lengths of both, reply
+    let body = [&head[..], &me.mac, &me.ip.octets(), &asker.mac, &asker.ip.octets()].concat();
+    host::Frame::new(asker.mac, me.mac, ARP, &body)
+}
