@@ -41,7 +41,7 @@ use crate::views::Sources;
 
 pub use changes::Started;
 
-use learning::Probe;
+use learning::{Alarm, Probe};
 use reconcile::{Job, Report};
 use switches::{Live, Refused};
 
@@ -82,6 +82,8 @@ pub struct Engine {
     /// Copies that each port caused in the current second.
     copies: HashMap<Place, u32>,
     muted: BTreeMap<Place, Instant>,
+    /// Ports on which something was heard that should not be.
+    alarms: BTreeMap<Place, Alarm>,
     dirty: Dirty,
     waiters: HashMap<NetworkId, Vec<oneshot::Sender<()>>>,
     pending: HashMap<u64, (DatapathId, Pending)>,
@@ -236,6 +238,7 @@ impl Engine {
             probes: HashMap::new(),
             copies: HashMap::new(),
             muted: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             dirty: Dirty::default(),
             waiters: HashMap::new(),
             pending: HashMap::new(),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Instant, SystemTime};
 
-use openflow::{DatapathId, MacAddr};
+use openflow::MacAddr;
 
 use crate::compile::Host;
 use crate::model::{NetworkId, Place};
@@ -123,6 +123,13 @@ impl Hosts {
         }
     }
 
+    /// Drops the conflicts that `stays` doesn't want.
+    pub fn retain_conflicts(&mut self, stays: impl Fn(&Conflict) -> bool) {
+        for learnt in self.networks.values_mut() {
+            learnt.conflicts.retain(|_, conflict| stays(conflict));
+        }
+    }
+
     /// The network is gone.
     pub fn forget(&mut self, network: NetworkId) {
         self.networks.remove(&network);
@@ -149,12 +156,6 @@ impl Hosts {
         let conflicts = self.networks.get(&network).map(|learnt| learnt.conflicts.iter());
         conflicts.into_iter().flatten().map(|(mac, conflict)| (*mac, *conflict))
     }
-
-    /// Networks with a host that was learnt on this switch.
-    pub fn networks_on(&self, switch: DatapathId) -> Vec<NetworkId> {
-        let on = |learnt: &Learnt| learnt.hosts.values().any(|entry| entry.place.switch == switch);
-        self.networks.iter().filter(|(_, learnt)| on(learnt)).map(|(id, _)| *id).collect()
-    }
 }
 
 impl From<Entry> for Host {
@@ -167,7 +168,7 @@ impl From<Entry> for Host {
 mod tests {
     use std::time::SystemTime;
 
-    use openflow::PortNo;
+    use openflow::{DatapathId, PortNo};
 
     use super::*;
 

@@ -48,7 +48,10 @@ impl Rest {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => return Err(Problem::new(ProblemKind::StoreUnavailable, reason)),
             Err(_) => {
-                return Err(Problem::new(ProblemKind::NotReady, "The controller is shutting down."));
+                return Err(Problem::new(
+                    ProblemKind::NotReady,
+                    "The controller is shutting down.",
+                ));
             }
         }
         let (networks, waits): (Vec<NetworkId>, Vec<_>) = settled.into_iter().unzip();
@@ -64,24 +67,10 @@ impl Rest {
                 tokio::time::timeout(timeout, all).await.is_err()
             }
         };
-        let ack = self.run(move |engine| acknowledge(engine, &networks, wait, late)).await?;
+        let waited = wait != Wait::Stored && !late;
+        let ack = self.run(move |engine| engine.ack(&networks, waited)).await?;
         Ok((done, ack))
     }
-}
-
-fn acknowledge(engine: &Engine, networks: &[NetworkId], wait: Wait, late: bool) -> Ack {
-    let ack = engine.ack(networks);
-    let unsettled = networks.iter().any(|id| engine.is_unsettled(*id));
-    if (wait == Wait::Stored || late) && unsettled && ack == Ack::Installed {
-        let reason = "its flows are still being worked out".to_owned();
-        let switches = engine.switch_ids();
-        let switch = switches.first().map_or_else(
-            || crate::model::by_id(openflow::DatapathId(0)),
-            |id| crate::model::by_id(*id),
-        );
-        return Ack::Pending(vec![SwitchReason { switch, reason }]);
-    }
-    ack
 }
 
 fn port_at(switch: SwitchRef, port: PortRef) -> PortAt {

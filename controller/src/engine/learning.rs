@@ -24,6 +24,17 @@ const MUTE: Duration = Duration::from_secs(1);
 /// Moves that are looked into at a time.
 const MAX_PROBES: usize = 1024;
 
+/// How long an alarm stands after its cause was last seen.
+const ALARM: Duration = Duration::from_secs(60);
+const MOST_ALARMS: usize = 1024;
+
+/// Something on a port that an operator should know.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    pub what: &'static str,
+    at: Instant,
+}
+
 /// Finds out whether the owner of a MAC that somebody claims still talks.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -67,6 +78,7 @@ impl Engine {
             Err(LldpError::Foreign) => return,
             Err(error @ LldpError::Forged(_)) => {
                 metrics::counter!("isolane_lldp_refused_total", "reason" => "forged").increment(1);
+                self.alarm(at, "forged", now);
                 if self.quiet.allows(("forged", at), now) {
                     warn!(switch = %at.switch, port = %at.port, %error, "forged announcement");
                 }
@@ -82,6 +94,7 @@ impl Engine {
             }
             Heard::Stale => {
                 metrics::counter!("isolane_lldp_refused_total", "reason" => "stale").increment(1);
+                self.alarm(at, "replayed, or far too late", now);
                 if self.quiet.allows(("stale", at), now) {
                     warn!(switch = %at.switch, port = %at.port, from = %announcement.from,
                         "an announcement came late or twice: a replay?");
@@ -95,6 +108,18 @@ impl Engine {
                 self.topology_changed(now);
             }
         }
+    }
+
+    fn alarm(&mut self, at: Place, what: &'static str, now: Instant) {
+        if self.alarms.len() < MOST_ALARMS || self.alarms.contains_key(&at) {
+            self.alarms.insert(at, Alarm { what, at: now });
+        }
+    }
+
+    /// Alarms that are old go.
+    pub(super) fn calm_down(&mut self, now: Instant) {
+        self.alarms.retain(|_, alarm| now.duration_since(alarm.at) < ALARM);
+        self.hosts.retain_conflicts(|conflict| now.duration_since(conflict.at) < ALARM);
     }
 
     fn hear_host(&mut self, network: NetworkId, mac: MacAddr, at: Place, now: Instant) {
@@ -166,6 +191,7 @@ impl Engine {
         if now >= self.next_second {
             self.next_second = now + Duration::from_secs(1);
             self.copies.clear();
+            self.calm_down(now);
         }
         let due: Vec<_> =
             self.muted.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
@@ -185,7 +211,10 @@ impl Engine {
     fn on_claim(&mut self, network: NetworkId, mac: MacAddr, old: Place, at: Place, now: Instant) {
         let held = self.installed.get(network, old.switch);
         let member = held.is_some_and(|held| held.slice.edges.contains(&old.port));
-        if !member || !self.topology.is_up(old) {
+        // Nothing is heard of a switch that is away; its hosts may well be there
+        // for a while, and may have been started elsewhere after it.
+        let long_away = self.graph.avoided().contains(&old.switch);
+        if !member || long_away || !self.topology.is_up(old) {
             self.move_host(network, mac, old, at);
         } else if let Some(probe) = self.probes.get_mut(&(network, mac)) {
             probe.claimant = at;

@@ -56,6 +56,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Whether somebody waits for its end.
+    pub(super) const fn is_awaited(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
     /// Switches whose answer is awaited.
     pub(super) fn switches(&self) -> Vec<DatapathId> {
         self.outstanding.iter().copied().collect()

@@ -24,9 +24,10 @@ use crate::topology::LinkStatus;
 use crate::views::Standing;
 
 impl Engine {
-    /// Whether a network is as it should be on all its switches, and if not
-    /// which are missing and why.
-    pub fn ack(&self, networks: &[NetworkId]) -> Ack {
+    /// Whether networks are as they should be on all their switches, and if
+    /// not which are missing and why. Who didn't wait for the end is also told
+    /// what is under way.
+    pub fn ack(&self, networks: &[NetworkId], waited: bool) -> Ack {
         let mut reasons = BTreeMap::new();
         for id in networks {
             let report = self.reports.get(id);
@@ -37,7 +38,8 @@ impl Engine {
                 let reason = format!("the switch refused a change: {}", refusal.reason);
                 reasons.entry(*switch).or_insert(reason);
             }
-            let working = self.jobs.get(id).map(|job| job.switches()).unwrap_or_default();
+            let job = self.jobs.get(id).filter(|_| !waited);
+            let working = job.map(|job| job.switches()).unwrap_or_default();
             for switch in working {
                 reasons.entry(switch).or_insert_with(|| "its confirmation is awaited".to_owned());
             }
@@ -48,9 +50,9 @@ impl Engine {
         if reasons.is_empty() { Ack::Installed } else { Ack::Pending(reasons) }
     }
 
-    /// Whether anything of a network is still to be looked at or confirmed.
+    /// Whether a change that a caller made is still under way. Learning isn't.
     pub fn is_unsettled(&self, id: NetworkId) -> bool {
-        self.jobs.contains_key(&id) || self.dirty.members.contains(&id)
+        self.waiters.contains_key(&id) || self.jobs.get(&id).is_some_and(|job| job.is_awaited())
     }
 
     fn degraded(&self, id: NetworkId) -> Option<String> {
@@ -68,7 +70,7 @@ impl Engine {
     /// A network for callers.
     pub fn show_network(&self, record: &NetworkRecord) -> Network {
         let (id, spec) = (record.id, &record.spec);
-        let reasons = match self.ack(&[id]) {
+        let reasons = match self.ack(&[id], true) {
             Ack::Pending(reasons) => reasons,
             Ack::Installed => Vec::new(),
         };
@@ -96,12 +98,54 @@ impl Engine {
             labels: spec.labels.clone(),
             set: record.set.clone(),
             state,
-            reason: degraded.or(waiting).or(first),
+            reason: degraded.or(waiting).or(first).or_else(|| self.alarm_of_network(id)),
             reasons,
             ports: self.intents.port_count(&spec.name) as u64,
             learnt: count as u64,
             mac_limit_reached: count >= spec.mac_limit.value() as usize,
         }
+    }
+
+    /// What an operator should know though all is as wanted.
+    fn alarm_of_network(&self, id: NetworkId) -> Option<String> {
+        let conflict = self.hosts.conflicts(id).next().map(|(mac, conflict)| {
+            let claimant = self.topology.describe(conflict.claimant);
+            format!("mac-conflict: port {claimant} also speaks as {mac}, whose owner still talks")
+        });
+        let full = || {
+            let limit = self.intents.by_id(id)?.spec.mac_limit.value() as usize;
+            let count = self.hosts.count(id);
+            (count >= limit).then(|| {
+                format!("mac-limit: {count} MACs are learnt, as many as it may; others are flooded")
+            })
+        };
+        conflict.or_else(full)
+    }
+
+    /// The same for a switch.
+    fn alarm_of_switch(&self, id: DatapathId) -> Option<String> {
+        let name = |place: Place| self.topology.describe(place);
+        let several =
+            self.discovery.ambiguous().find(|(at, _)| at.switch == id).map(|(at, from)| {
+                let from: Vec<_> = from.into_iter().map(|place| name(place).to_string()).collect();
+                format!(
+                    "port {} hears several neighbours ({}) and isn't used as a trunk",
+                    name(at),
+                    from.join(", ")
+                )
+            });
+        let forged = || {
+            let (at, alarm) = self.alarms.iter().find(|(at, _)| at.switch == id)?;
+            Some(format!("port {} heard an announcement (LLDP) that is {}", name(*at), alarm.what))
+        };
+        let muted = || {
+            let (at, _) = self.muted.iter().find(|(at, _)| at.switch == id)?;
+            Some(format!(
+                "port {} shows too many unknown sources; nothing is learnt there for a moment",
+                name(*at)
+            ))
+        };
+        several.or_else(forged).or_else(muted)
     }
 
     /// All networks.
@@ -202,7 +246,9 @@ impl Engine {
             (Some(_), false) => Connection::Connected,
             (None, _) => Connection::Away,
         };
-        let reason = self.why_not_in_sync(id);
+        let why = self.why_not_in_sync(id);
+        let in_sync = why.is_none();
+        let reason = why.or_else(|| self.alarm_of_switch(id));
         let ports = switch.ports.iter().map(|(number, port)| {
             let place = Place::new(id, *number);
             let occupant = self.sources().occupant(place);
@@ -231,7 +277,7 @@ impl Engine {
             trunks: switch.trunks(),
             connection,
             connected: live.is_some(),
-            in_sync: reason.is_none(),
+            in_sync,
             reason,
             since: Some(Timestamp::from(switch.since)),
             address: switch.address.map(|address| address.to_string()),
