@@ -9,7 +9,7 @@ use super::layout::{self, Place};
 pub const SIZE: usize = layout::SIZE;
 
 /// The fields of one frame, or the mask over them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(pub [u8; SIZE]);
 
 impl Default for Key {

@@ -21,15 +21,9 @@ impl Place {
         usize::from(self.at)..usize::from(self.at) + usize::from(self.size)
     }
 
-    /// The mask that covers the whole field.
-    pub fn full_mask(self) -> Vec<u8> {
-        let mut mask = vec![0xff; usize::from(self.size)];
-        let unused = usize::from(self.size) * 8 - usize::from(self.bits);
-        for (index, byte) in mask.iter_mut().enumerate() {
-            let skipped = unused.saturating_sub(index * 8).min(8);
-            *byte = (0xff_u16 >> skipped) as u8;
-        }
-        mask
+    /// The mask that covers the whole field, as a number.
+    pub const fn full_mask(self) -> u128 {
+        u128::MAX >> (128 - self.bits)
     }
 }
 
@@ -118,9 +112,9 @@ mod tests {
 
     #[test]
     fn a_full_mask_covers_exactly_the_significant_bits() {
-        assert_eq!(VLAN_VID.full_mask(), [0x1f, 0xff]);
-        assert_eq!(MPLS_LABEL.full_mask(), [0, 0x0f, 0xff, 0xff]);
-        assert_eq!(MPLS_BOS.full_mask(), [1]);
-        assert_eq!(METADATA.full_mask(), [0xff; 8]);
+        assert_eq!(VLAN_VID.full_mask(), 0x1fff);
+        assert_eq!(MPLS_BOS.full_mask(), 1);
+        assert_eq!(METADATA.full_mask(), u64::MAX.into());
+        assert_eq!(IPV6_SRC.full_mask(), u128::MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! Matches as they come in messages, checked and laid out for look-up; and back.
 
-use openflow::{BadMatch, ErrorCode, Field, Masked, Match, Oxm, OxmId};
+use openflow::{BadMatch, ErrorCode, Field, Masked, Match, Oxm};
 
 use super::layout::{self as f, Place};
 use super::parse::VID_PRESENT;
@@ -32,7 +32,7 @@ pub fn of_match(wanted: &Match) -> Result<Pattern, ErrorCode> {
     Ok(pattern)
 }
 
-/// The match of a pattern, fields in the specification's order.
+/// The match of a pattern, fields by number: prerequisites have lower numbers than what needs them.
 pub fn to_match(pattern: &Pattern) -> Match {
     let mut fields = Match::new();
     for &field in Field::NAMED {
@@ -42,24 +42,20 @@ pub fn to_match(pattern: &Pattern) -> Match {
             continue;
         }
         let value = bits(pattern.value.field(place));
-        let mask = (mask != bits(&place.full_mask())).then_some(mask);
+        let mask = (mask != place.full_mask()).then_some(mask);
         if let Some(oxm) = Oxm::from_bits(field, Masked { value, mask }) {
             fields.push(oxm);
         }
     }
-    // Tables keep vlan_vid's prerequisites in order already: its number is below vlan_pcp's, and so for all others.
     fields
 }
 
 fn add(pattern: &mut Pattern, oxm: &Oxm) -> Result<(), BadMatch> {
     let (Some(field), Some(content)) = (oxm.field(), oxm.to_bits()) else {
-        return Err(match oxm {
-            Oxm::Other(raw) if raw.class == OxmId::BASIC => BadMatch::BadField,
-            _ => BadMatch::BadField,
-        });
+        return Err(BadMatch::BadField);
     };
     let place = place_of(field).filter(|_| is_supported(field)).ok_or(BadMatch::BadField)?;
-    let full = bits(&place.full_mask());
+    let full = place.full_mask();
     let mask = content.mask.unwrap_or(full);
     if pattern.mask.field(place).iter().any(|byte| *byte != 0) {
         return Err(BadMatch::DupField);
@@ -85,7 +81,7 @@ fn add(pattern: &mut Pattern, oxm: &Oxm) -> Result<(), BadMatch> {
 /// Whether what makes a field exist is matched exactly by what stands before it (1.3.5, table 12).
 pub fn prerequisites_hold(pattern: &Pattern, place: Place) -> bool {
     let is = |needed: Place, values: &[u64]| {
-        bits(pattern.mask.field(needed)) == bits(&needed.full_mask())
+        bits(pattern.mask.field(needed)) == needed.full_mask()
             && values.contains(&pattern.value.u64(needed))
     };
     let ip = || is(f::ETH_TYPE, &[0x0800, 0x86dd]);

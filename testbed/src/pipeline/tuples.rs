@@ -64,6 +64,7 @@ pub struct Hit<'a, T> {
 
 #[derive(Debug)]
 struct Shape<T> {
+    mask: Key,
     /// Bytes that are looked at: place in the key, and bits.
     bytes: Box<[(u8, u8)]>,
     /// How many flows there are of each priority; the last is the highest.
@@ -265,7 +266,7 @@ impl<T> Shape<T> {
     fn new(mask: &Key) -> Self {
         let looked_at = mask.0.iter().enumerate().filter(|(_, bits)| **bits != 0);
         let bytes = looked_at.map(|(at, bits)| (at as u8, *bits)).collect();
-        Self { bytes, priorities: BTreeMap::new(), entries: HashMap::new() }
+        Self { mask: *mask, bytes, priorities: BTreeMap::new(), entries: HashMap::new() }
     }
 
     fn highest(&self) -> u16 {
@@ -282,16 +283,12 @@ impl<T> Shape<T> {
     }
 
     fn is_of(&self, mask: &Key) -> bool {
-        self.looks_at(mask) && self.bytes.iter().all(|(at, bits)| mask.0[usize::from(*at)] == *bits)
+        self.mask == *mask
     }
 
     /// Whether the shape looks at all bits of `mask`, so that its flows can be covered by such a filter.
     fn looks_at(&self, mask: &Key) -> bool {
-        let mut seen = self.bytes.iter().peekable();
-        mask.0.iter().enumerate().all(|(at, bits)| {
-            let own = seen.next_if(|(own, _)| usize::from(*own) == at).map_or(0, |(_, own)| *own);
-            own & bits == *bits
-        })
+        self.mask.0.iter().zip(&mask.0).all(|(own, wanted)| own & wanted == *wanted)
     }
 
     fn is_within(&self, filter: &Pattern, packed: &[u8]) -> bool {
