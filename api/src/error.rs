@@ -301,11 +301,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.title)?;
-        if let Some(field) = self.field() {
-            write!(f, " ({field})")?;
+        if let Some(field) = self.field().filter(|field| !field.is_empty()) {
+            write!(f, "{field}: ")?;
         }
-        write!(f, ": {}", self.detail)
+        f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })
     }
 }
 
@@ -416,6 +415,8 @@ mod tests {
             })
         );
         assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), sent);
+        let text = "/ports/0: Port 3 of switch worker-1 is in network blue.";
+        assert_eq!(sent.to_string(), text);
     }
 
     #[test]
@@ -423,6 +424,7 @@ mod tests {
         let json = serde_json::json!({ "type": "https://proxy.example/quota", "status": 402 });
         let problem: Problem = serde_json::from_value(json).unwrap();
         assert_eq!((problem.kind(), problem.status()), (ProblemKind::Unknown, 402));
+        assert_eq!(problem.to_string(), "The request failed");
     }
 
     #[test]

@@ -88,13 +88,30 @@ impl CliError {
     /// What to do about it, where that can be said.
     fn help(&self) -> Option<String> {
         match self {
-            Self::Client(ClientError::Problem(problem)) => match problem.kind() {
-                ProblemKind::Unauthorized => {
-                    Some("Name a file with a token of the server's: --token-file FILE.".to_owned())
-                }
-                ProblemKind::Unknown => None,
-                kind => Some(kind.help().to_owned()),
-            },
+            Self::Client(ClientError::Problem(problem)) => {
+                // What the API says in terms of HTTP is said in ours.
+                let help = match problem.kind() {
+                    ProblemKind::Unknown => return None,
+                    ProblemKind::Unauthorized => {
+                        "Name a file with a token of the server's: --token-file FILE."
+                    }
+                    ProblemKind::NetworkNotFound => {
+                        "`isolane network list` shows those there are, `network create` makes one."
+                    }
+                    ProblemKind::NetworkExists => "`isolane network set` changes it.",
+                    ProblemKind::NetworkInUse => "Detach its ports first, or say --force.",
+                    ProblemKind::PortNotAttached => "`isolane port list` shows those that are.",
+                    ProblemKind::SwitchNotFound => {
+                        "`isolane switch list` shows those that are; it is known once it connects."
+                    }
+                    ProblemKind::PortNotFound => "`isolane switch show` shows those it has.",
+                    ProblemKind::AttachmentNotFound => {
+                        "`isolane attachment list` shows those that do."
+                    }
+                    kind => kind.help(),
+                };
+                Some(help.to_owned())
+            }
             Self::Client(ClientError::Unreachable { .. }) => Some(
                 "Is `isolane serve` running there? --server URL or ISOLANE_SERVER says where."
                     .to_owned(),

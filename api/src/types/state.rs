@@ -130,7 +130,14 @@ pub(crate) fn sentence(reasons: &[SwitchReason]) -> Option<String> {
     let mut parts: Vec<String> = reasons
         .iter()
         .take(SHOWN)
-        .map(|reason| format!("{}: {}", reason.switch, reason.reason))
+        .map(|SwitchReason { switch, reason }| {
+            // Many a reason names its switch itself.
+            if reason.contains(&format!("switch {switch}")) {
+                reason.clone()
+            } else {
+                format!("{switch}: {reason}")
+            }
+        })
         .collect();
     if parts.is_empty() {
         return None;
@@ -236,5 +243,8 @@ mod tests {
         assert_eq!(now.reason.as_deref(), Some("s1: away; s2: away"));
         let five: Vec<_> = (1..=5).map(|n| away(&format!("s{n}"))).collect();
         assert_eq!(sentence(&five).unwrap(), "s1: away; s2: away; s3: away; and 2 more");
+        let named =
+            SwitchReason { switch: "s1".parse().unwrap(), reason: "switch s1 is away".to_owned() };
+        assert_eq!(sentence(&[named]).unwrap(), "switch s1 is away");
     }
 }

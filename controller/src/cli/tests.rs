@@ -107,7 +107,7 @@ async fn a_network_is_made_changed_and_removed() {
 
     let again = it.run("network create blue").await.unwrap_err();
     assert!(again.to_string().contains("blue"), "{again}");
-    assert!(again.help().unwrap().contains("PUT"));
+    assert!(again.help().unwrap().contains("isolane network set"));
     assert_eq!(again.exit_code(), 1);
     let yaml = it.run("network show blue -o yaml").await.unwrap();
     assert!(yaml.contains("name: blue\n"), "{yaml}");
