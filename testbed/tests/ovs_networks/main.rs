@@ -3,5 +3,9 @@
 // All of this is test code, its helpers too.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod changes;
+mod hammer;
+mod reconnect;
+mod refusals;
 mod story;
 mod topologies;
