@@ -118,6 +118,34 @@ fn all_that_is_referred_to_is_there() {
     }
 }
 
+/// Whoever checks a body against its schema may still send an answer back.
+#[test]
+fn what_is_answered_fits_what_is_accepted() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let pairs = [
+        ("NetworkSpec", "Network"),
+        ("NetworkBody", "Network"),
+        ("PortSpec", "Port"),
+        ("DocumentPort", "Port"),
+        ("SwitchPatch", "Switch"),
+        ("LinkBody", "Link"),
+        ("AttachmentSpec", "Attachment"),
+        ("PoolPortBody", "PoolPort"),
+    ];
+    for (accepted, answered) in pairs {
+        assert_eq!(schemas[accepted]["additionalProperties"], false, "{accepted}");
+        for (field, schema) in schemas[answered]["properties"].as_object().unwrap() {
+            let there = &schemas[accepted]["properties"][field];
+            assert!(there.is_object(), "{accepted}: {field}");
+            // A document says in a port what its path says elsewhere.
+            let place = matches!(field.as_str(), "network" | "switch" | "port");
+            let written = there["readOnly"] != true && !(place && accepted == "DocumentPort");
+            assert!(!(written && schema["readOnly"] == true), "{accepted}: {field}");
+        }
+    }
+}
+
 #[test]
 fn each_kind_of_problem_is_in_the_document() {
     let document = document();

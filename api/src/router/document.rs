@@ -1,15 +1,21 @@
 //! The OpenAPI document: what all operations share is added here, once.
 
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
-    ResponseBuilder, SecurityRequirement,
+    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Required, ResponseBuilder, SecurityRequirement,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::{PROBLEM_JSON, Problem};
+use crate::read_only::Written;
+use crate::types::{
+    AttachmentSpec, DocumentPort, LinkBody, NetworkBody, NetworkSpec, PoolPortBody, PortSpec,
+    SwitchPatch,
+};
 
 const ABOUT: &str = "\
 Virtual networks on OpenFlow switches.
@@ -67,8 +73,54 @@ pub(super) fn head() -> OpenApi {
         .build()
 }
 
-/// Adds what all operations share: each can answer with a problem.
+/// Says what the definitions can't: each operation can answer with a problem,
+/// a body that may be left out is not `null`, and the read-only fields of an
+/// answer may be sent back.
 pub(super) fn finish(openapi: &mut OpenApi) {
+    add_problems(openapi);
+    for item in openapi.paths.paths.values_mut() {
+        operations_mut(item).for_each(optional_body);
+    }
+    if let Some(components) = &mut openapi.components {
+        read_only::<NetworkSpec>(components);
+        read_only::<NetworkBody>(components);
+        read_only::<PortSpec>(components);
+        read_only::<DocumentPort>(components);
+        read_only::<SwitchPatch>(components);
+        read_only::<LinkBody>(components);
+        read_only::<AttachmentSpec>(components);
+        read_only::<PoolPortBody>(components);
+    }
+}
+
+/// `T or null`, which stands for a body that may be left out, becomes `T`.
+fn optional_body(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+            && let [body_alone @ RefOr::Ref(_), _] = either.items.as_slice()
+        {
+            content.schema = Some(body_alone.clone());
+            body.required = Some(Required::False);
+        }
+    }
+}
+
+/// Lists the fields that are skipped when they are sent back.
+fn read_only<T: ToSchema + for<'de> Written<'de>>(components: &mut Components) {
+    if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(T::name().as_ref()) {
+        for name in <T as Written<'_>>::READ_ONLY {
+            let ignored = ObjectBuilder::new()
+                .schema_type(SchemaType::AnyValue)
+                .read_only(true)
+                .description(Some("Of an answer that is sent back: ignored."));
+            object.properties.entry((*name).to_owned()).or_insert_with(|| ignored.into());
+        }
+    }
+}
+
+fn add_problems(openapi: &mut OpenApi) {
     for item in openapi.paths.paths.values_mut() {
         for operation in operations_mut(item) {
             let has_body = operation.request_body.is_some();

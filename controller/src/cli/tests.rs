@@ -229,6 +229,19 @@ fn wrong_usage_is_found_before_anything_is_sent() {
     }
 }
 
+#[tokio::test]
+async fn names_are_any_bytes() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let it = Controller::start(Access::Loopback).await;
+    it.run("network create blue").await.unwrap();
+    let words = ["isolane", "port", "attach", "blue", "s1"].map(OsString::from);
+    let words = words.into_iter().chain([OsString::from_vec(b"e\xff\x1b".to_vec())]);
+    let words = words.chain(["--server".into(), it.url.clone().into()]);
+    execute(Arguments::try_parse_from(words).unwrap().command, &mut Vec::new()).await.unwrap();
+    assert_eq!(it.json("port show blue s1 pct:e%FF%1B").await["port"], "pct:e%FF%1B");
+}
+
 #[test]
 fn a_name_cannot_steer_the_terminal() {
     assert_eq!(super::visible("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
