@@ -9,6 +9,7 @@
 mod macros;
 
 mod action;
+mod display;
 mod error;
 mod flow_match;
 mod framer;

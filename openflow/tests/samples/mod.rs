@@ -56,7 +56,7 @@ pub fn all() -> Vec<(String, Message)> {
 
 pub fn port() -> Port {
     Port {
-        port_no: PortNo(0x0102_0304),
+        port_no: PortNo(0x0304),
         hw_addr: MAC,
         name: "vhost12".into(),
         config: PortConfig::PORT_DOWN | PortConfig::NO_FWD,
@@ -72,7 +72,7 @@ pub fn port() -> Port {
 
 pub fn match_() -> Match {
     Match::new()
-        .in_port(0x0102_0305)
+        .in_port(0x0305)
         .metadata_masked(0x1122_0000_0000_0000, 0xffff_0000_0000_0000)
         .eth_dst(MAC)
         .vlan_vid(VlanVid::tagged(100))
@@ -145,7 +145,7 @@ fn messages() -> Vec<(&'static str, Body)> {
                 reason: PacketInReason::Action,
                 table_id: TableId(8),
                 cookie: 0x1112_1314_1516_1718,
-                match_: Match::new().in_port(0x0102_0305).tunnel_id(0x2122_2324_2526_2728),
+                match_: Match::new().in_port(0x0305).tunnel_id(0x2122_2324_2526_2728),
                 data: Bytes::from_static(
                     b"\x01\x80\xc2\x00\x00\x0e\x02\x11\x22\x33\x44\x55\x88\xccdata",
                 ),
@@ -196,7 +196,7 @@ fn messages() -> Vec<(&'static str, Body)> {
                 hard_timeout: 0x2324,
                 priority: 0x2526,
                 buffer_id: BufferId(0x2728_292a),
-                out_port: PortNo(0x2b2c_2d2e),
+                out_port: PortNo(0x2d2e),
                 out_group: GroupId(0x3132_3334),
                 flags: FlowModFlags::SEND_FLOW_REM | FlowModFlags::NO_BYT_COUNTS,
                 match_: match_(),
@@ -209,7 +209,7 @@ fn messages() -> Vec<(&'static str, Body)> {
             GroupMod::modify(GroupType::Select, 0x0102_0304)
                 .bucket(Bucket {
                     weight: 0x0506,
-                    watch_port: PortNo(0x0708_090a),
+                    watch_port: PortNo(0x090a),
                     watch_group: GroupId(0x0b0c_0d0e),
                     actions: vec![Action::output(0x1112), Action::PopVlan],
                 })
@@ -219,7 +219,7 @@ fn messages() -> Vec<(&'static str, Body)> {
         (
             "port_mod",
             PortMod {
-                port_no: PortNo(0x0102_0304),
+                port_no: PortNo(0x0304),
                 hw_addr: MAC,
                 config: PortConfig::NO_RECV,
                 mask: PortConfig::NO_RECV | PortConfig::NO_PACKET_IN,
@@ -230,20 +230,20 @@ fn messages() -> Vec<(&'static str, Body)> {
         ("table_mod", TableMod { table_id: TableId(9), config: 3 }.into()),
         ("barrier_request", Body::BarrierRequest),
         ("barrier_reply", Body::BarrierReply),
-        ("queue_get_config_request", QueueGetConfigRequest { port: PortNo(0x0102_0304) }.into()),
+        ("queue_get_config_request", QueueGetConfigRequest { port: PortNo(0x0304) }.into()),
         (
             "queue_get_config_reply",
             QueueGetConfigReply {
-                port: PortNo(0x0102_0304),
+                port: PortNo(0x0304),
                 queues: vec![
                     PacketQueue {
                         queue_id: QueueId(0x0506_0708),
-                        port: PortNo(0x0102_0304),
+                        port: PortNo(0x0304),
                         properties: vec![QueueProperty::MinRate(100), QueueProperty::MaxRate(900)],
                     },
                     PacketQueue {
                         queue_id: QueueId(0x090a_0b0c),
-                        port: PortNo(0x0102_0304),
+                        port: PortNo(0x0304),
                         properties: vec![QueueProperty::Experimenter {
                             experimenter: 0x0d0e_0f10,
                             data: Bytes::from_static(b"whatever"),
@@ -300,8 +300,8 @@ pub fn fields() -> Vec<(&'static str, Match)> {
     let net6 = std::net::Ipv6Addr::new(0xffff, 0xffff, 0, 0, 0, 0, 0, 0);
     let arp = || eth(0x0806);
     vec![
-        ("in_port", Match::new().in_port(0x0102_0304)),
-        ("in_phy_port", Match::new().in_port(0x0102_0304).in_phy_port(0x0506_0708)),
+        ("in_port", Match::new().in_port(0x0304)),
+        ("in_phy_port", Match::new().in_port(0x0304).in_phy_port(0x0708)),
         ("metadata", Match::new().metadata(0x0102_0304_0506_0708)),
         (
             "metadata.masked",
@@ -366,7 +366,7 @@ pub fn fields() -> Vec<(&'static str, Match)> {
 /// Each action, with a match that allows it.
 pub fn actions() -> Vec<(&'static str, Match, Action)> {
     vec![
-        ("output", Match::new(), Action::Output { port: PortNo(0x0102_0304), max_len: 0x0506 }),
+        ("output", Match::new(), Action::Output { port: PortNo(0x0304), max_len: 0x0506 }),
         (
             "output.controller",
             Match::new(),
@@ -404,7 +404,7 @@ pub fn actions() -> Vec<(&'static str, Match, Action)> {
 
 /// Each instruction.
 pub fn instructions() -> Vec<(&'static str, Instruction)> {
-    let actions = || [Action::PopVlan, Action::output(0x0506)];
+    let actions = || [Action::push_vlan(), Action::output(0x0506)];
     vec![
         ("goto_table", Instruction::goto(9)),
         (

@@ -16,7 +16,7 @@ fn experimenter() -> ExperimenterMultipart {
 fn flows() -> FlowStatsRequest {
     FlowStatsRequest {
         table_id: TableId(0x0b),
-        out_port: PortNo(0x0102_0304),
+        out_port: PortNo(0x0304),
         out_group: GroupId(0x0506_0708),
         cookie: 0x1112_1314_1516_1718,
         cookie_mask: 0x2122_2324_2526_2728,
@@ -27,13 +27,13 @@ fn flows() -> FlowStatsRequest {
 /// One of each request.
 pub fn requests() -> Vec<(&'static str, Body)> {
     use MultipartRequestBody as Ask;
-    let queue = QueueStatsRequest { port_no: PortNo(0x0102_0304), queue_id: QueueId(0x0506_0708) };
+    let queue = QueueStatsRequest { port_no: PortNo(0x0304), queue_id: QueueId(0x0506_0708) };
     vec![
         ("multipart_request.desc", Ask::Desc.into()),
         ("multipart_request.flow", Ask::Flow(flows()).into()),
         ("multipart_request.aggregate", Ask::Aggregate(flows()).into()),
         ("multipart_request.table", Ask::Table.into()),
-        ("multipart_request.port_stats", Ask::PortStats(PortNo(0x0102_0304)).into()),
+        ("multipart_request.port_stats", Ask::PortStats(PortNo(0x0304)).into()),
         ("multipart_request.queue", Ask::Queue(queue).into()),
         ("multipart_request.group", Ask::Group(GroupId(0x0102_0304)).into()),
         ("multipart_request.group_desc", Ask::GroupDesc.into()),
@@ -111,7 +111,7 @@ pub fn replies() -> Vec<(&'static str, Body)> {
         instructions: work(),
     };
     let port_stats = PortStats {
-        port_no: PortNo(0x0102_0304),
+        port_no: PortNo(0x0304),
         rx_packets: 0x11,
         tx_packets: 0x12,
         rx_bytes: 0x13,
@@ -128,7 +128,7 @@ pub fn replies() -> Vec<(&'static str, Body)> {
         duration_nsec: 0x1e,
     };
     let queue = QueueStats {
-        port_no: PortNo(0x0102_0304),
+        port_no: PortNo(0x0304),
         queue_id: QueueId(0x0506_0708),
         tx_bytes: 0x11,
         tx_packets: 0x12,
@@ -214,7 +214,7 @@ pub fn replies() -> Vec<(&'static str, Body)> {
                 types: 0b1011,
                 capabilities: GroupCapabilities::SELECT_WEIGHT | GroupCapabilities::CHAINING_CHECKS,
                 max_groups: [1, 2, 3, 4],
-                actions: [1 << 0, 1 << 11, 1 << 17, 1 << 25],
+                actions: [1 << 0, 1 << 22, 1 << 17, 1 << 25],
             })
             .into(),
         ),

@@ -20,7 +20,7 @@ def emit(name, message):
     out.append(f"{name} | {bytes(message.buf).hex()}")
 
 def sample_match():
-    return p.OFPMatch(in_port=0x01020305, metadata=(0x1122 << 48, 0xFFFF << 48), eth_dst=MAC, vlan_vid=0x1064)
+    return p.OFPMatch(in_port=0x0305, metadata=(0x1122 << 48, 0xFFFF << 48), eth_dst=MAC, vlan_vid=0x1064)
 
 def apply(actions):
     return p.OFPInstructionActions(of.OFPIT_APPLY_ACTIONS, actions)
@@ -44,18 +44,18 @@ emit("set_config", p.OFPSetConfig(d, of.OFPC_FRAG_REASM, 0x1234))
 emit("packet_out", p.OFPPacketOut(d, of.OFP_NO_BUFFER, of.OFPP_CONTROLLER,
                                   [p.OFPActionPushVlan(0x8100), p.OFPActionOutput(0x0506, 0x0708)], FRAME))
 emit("flow_mod", p.OFPFlowMod(d, 0x0102030405060708, 0x1112131415161718, 3, of.OFPFC_DELETE_STRICT, 0x2122, 0x2324,
-                              0x2526, 0x2728292A, 0x2B2C2D2E, 0x31323334,
+                              0x2526, 0x2728292A, 0x2D2E, 0x31323334,
                               of.OFPFF_SEND_FLOW_REM | of.OFPFF_NO_BYT_COUNTS, sample_match(), work()))
 emit("group_mod", p.OFPGroupMod(d, of.OFPGC_MODIFY, of.OFPGT_SELECT, 0x01020304, [
-    p.OFPBucket(0x0506, 0x0708090A, 0x0B0C0D0E, [p.OFPActionOutput(0x1112, 0xFFFF), p.OFPActionPopVlan()]),
+    p.OFPBucket(0x0506, 0x090A, 0x0B0C0D0E, [p.OFPActionOutput(0x1112, 0xFFFF), p.OFPActionPopVlan()]),
     p.OFPBucket(0x0F10, of.OFPP_ANY, of.OFPG_ANY, []),
 ]))
-emit("port_mod", p.OFPPortMod(d, 0x01020304, MAC, of.OFPPC_NO_RECV, of.OFPPC_NO_RECV | of.OFPPC_NO_PACKET_IN,
+emit("port_mod", p.OFPPortMod(d, 0x0304, MAC, of.OFPPC_NO_RECV, of.OFPPC_NO_RECV | of.OFPPC_NO_PACKET_IN,
                               of.OFPPF_40GB_FD | of.OFPPF_AUTONEG))
 emit("table_mod", p.OFPTableMod(d, 9, 3))
 emit("barrier_request", p.OFPBarrierRequest(d))
 emit("barrier_reply", p.OFPBarrierReply(d))
-emit("queue_get_config_request", p.OFPQueueGetConfigRequest(d, 0x01020304))
+emit("queue_get_config_request", p.OFPQueueGetConfigRequest(d, 0x0304))
 emit("role_request", p.OFPRoleRequest(d, of.OFPCR_ROLE_MASTER, 0x0102030405060708))
 emit("get_async_request", p.OFPGetAsyncRequest(d))
 emit("set_async", p.OFPSetAsync(d, [1, 2], [3, 4], [5, 6]))
@@ -63,13 +63,13 @@ emit("meter_mod", p.OFPMeterMod(d, of.OFPMC_MODIFY, of.OFPMF_KBPS | of.OFPMF_BUR
                                 [p.OFPMeterBandDrop(0x0304, 0x0506), p.OFPMeterBandDscpRemark(0x0708, 0x090A, 1)]))
 
 # Multipart requests.
-flows = (0x0B, 0x01020304, 0x05060708, 0x1112131415161718, 0x2122232425262728)
+flows = (0x0B, 0x0304, 0x05060708, 0x1112131415161718, 0x2122232425262728)
 emit("multipart_request.desc", p.OFPDescStatsRequest(d))
 emit("multipart_request.flow", p.OFPFlowStatsRequest(d, 0, *flows, sample_match()))
 emit("multipart_request.aggregate", p.OFPAggregateStatsRequest(d, 0, *flows, sample_match()))
 emit("multipart_request.table", p.OFPTableStatsRequest(d))
-emit("multipart_request.port_stats", p.OFPPortStatsRequest(d, 0, 0x01020304))
-emit("multipart_request.queue", p.OFPQueueStatsRequest(d, 0, 0x01020304, 0x05060708))
+emit("multipart_request.port_stats", p.OFPPortStatsRequest(d, 0, 0x0304))
+emit("multipart_request.queue", p.OFPQueueStatsRequest(d, 0, 0x0304, 0x05060708))
 emit("multipart_request.group", p.OFPGroupStatsRequest(d, 0, 0x01020304))
 emit("multipart_request.group_desc", p.OFPGroupDescStatsRequest(d))
 emit("multipart_request.group_features", p.OFPGroupFeaturesStatsRequest(d))
@@ -93,8 +93,8 @@ V6, NET6 = "2001:db8:0:1:2:3:4:5", "ffff:ffff::"
 IP, V6P, ARP = dict(eth_type=0x0800), dict(eth_type=0x86DD), dict(eth_type=0x0806)
 proto = lambda n, base=IP: dict(base, ip_proto=n)
 FIELDS = {
-    "in_port": dict(in_port=0x01020304),
-    "in_phy_port": dict(in_port=0x01020304, in_phy_port=0x05060708),
+    "in_port": dict(in_port=0x0304),
+    "in_phy_port": dict(in_port=0x0304, in_phy_port=0x0708),
     "metadata": dict(metadata=0x0102030405060708),
     "metadata.masked": dict(metadata=(0x0102000000000008, 0xFFFF00000000000F)),
     "eth_dst": dict(eth_dst=MAC),
@@ -161,7 +161,7 @@ for name, fields in FIELDS.items():
 
 MPLS = dict(eth_type=0x8847)
 for name, match, action in [
-    ("output", {}, p.OFPActionOutput(0x01020304, 0x0506)),
+    ("output", {}, p.OFPActionOutput(0x0304, 0x0506)),
     ("output.controller", {}, p.OFPActionOutput(of.OFPP_CONTROLLER, 128)),
     ("copy_ttl_out", MPLS, p.OFPActionCopyTtlOut()),
     ("copy_ttl_in", MPLS, p.OFPActionCopyTtlIn()),
@@ -182,7 +182,7 @@ for name, match, action in [
 ]:
     emit(f"action.{name}", flow(match, [apply([action])]))
 
-pair = lambda: [p.OFPActionPopVlan(), p.OFPActionOutput(0x0506, 0xFFFF)]
+pair = lambda: [p.OFPActionPushVlan(0x8100), p.OFPActionOutput(0x0506, 0xFFFF)]
 for name, instruction in [
     ("goto_table", p.OFPInstructionGotoTable(9)),
     ("write_metadata", p.OFPInstructionWriteMetadata(0x0102030405060708, 0x0FFFFFFFFFFFFFFF)),
