@@ -59,10 +59,10 @@ pub fn flow(rule: BaseRule) -> Flow {
     }
 }
 
-/// What turns one set of rules into another.
-pub fn lower(old: &BTreeSet<BaseRule>, new: &BTreeSet<BaseRule>) -> Steps {
-    let set = new.difference(old).map(|rule| add(&flow(*rule))).collect();
-    let remove = old.difference(new).map(|rule| delete(&flow(*rule))).collect();
+/// What writes some rules and removes others.
+pub fn lower(set: &[BaseRule], remove: &[BaseRule]) -> Steps {
+    let set = set.iter().map(|rule| add(&flow(*rule))).collect();
+    let remove = remove.iter().map(|rule| delete(&flow(*rule))).collect();
     [set, remove].into_iter().filter(|step: &Vec<Body>| !step.is_empty()).collect()
 }
 

@@ -30,6 +30,11 @@ impl Default for Timing {
     }
 }
 
+/// Announcements into silence after which a port speaks seldom.
+const PATIENCE: u32 = 10;
+/// How many intervals are between two of its announcements then.
+const SELDOM: u32 = 15;
+
 /// What an announcement told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -54,6 +59,8 @@ pub struct Discovery {
 #[derive(Debug)]
 struct Sent {
     due: Instant,
+    /// Announcements since anything was heard here.
+    alone: u32,
     recent: VecDeque<(Nonce, Instant)>,
 }
 
@@ -65,7 +72,11 @@ impl Discovery {
 
     /// Announces a port from now on; its first announcement is due at once.
     pub fn add(&mut self, place: Place, now: Instant) {
-        self.sent.entry(place).or_insert_with(|| Sent { due: now, recent: VecDeque::new() });
+        self.sent.entry(place).or_insert_with(|| Sent {
+            due: now,
+            alone: 0,
+            recent: VecDeque::new(),
+        });
     }
 
     /// The port is no candidate any more, or is down: nothing that was heard
@@ -86,17 +97,23 @@ impl Discovery {
     }
 
     /// The ports whose announcement is due. Later ones are spread over the
-    /// interval, so that a thousand switches don't speak in one breath.
-    pub fn due(&mut self, now: Instant) -> Vec<Place> {
+    /// interval, so that a thousand switches don't speak in one breath. A port
+    /// where nothing was ever heard, and that `linked` knows no link of, soon
+    /// speaks less often: if somebody appears there, who is new speaks first.
+    pub fn due(&mut self, now: Instant, linked: impl Fn(Place) -> bool) -> Vec<Place> {
         let interval = self.timing.interval;
         let mut due = Vec::new();
         for (&place, sent) in &mut self.sent {
-            if sent.due <= now {
-                let first = sent.recent.is_empty();
-                let share = spread(place.switch.0, u64::from(place.port.0)) % 1000;
-                sent.due = now + if first { interval * share as u32 / 1000 } else { interval };
-                due.push(place);
+            if sent.due > now {
+                continue;
             }
+            let alone = !self.heard.contains_key(&place) && !linked(place);
+            sent.alone = if alone { sent.alone.saturating_add(1) } else { 0 };
+            let share = spread(place.switch.0, u64::from(place.port.0)) % 1000;
+            let pause = if sent.alone > PATIENCE { interval * SELDOM } else { interval };
+            let first = sent.recent.is_empty();
+            sent.due = now + if first { interval * share as u32 / 1000 } else { pause };
+            due.push(place);
         }
         due
     }
@@ -248,6 +265,32 @@ mod tests {
         assert!(!bench.discovery.expire(bench.now, |switch| switch != DatapathId(2)));
         assert!(!bench.pass(3));
         assert_eq!(bench.discovery.links().len(), 1, "it gets a whole limit to be heard again");
+    }
+
+    #[test]
+    fn a_port_with_nobody_there_speaks_seldom_until_somebody_is() {
+        let (a, b) = (place(1, 1), place(2, 1));
+        let mut bench = Bench::new(&[a]);
+        let mut count = |bench: &mut Bench, linked: bool| {
+            let mut sent = 0;
+            for _ in 0..60 {
+                bench.now += Duration::from_secs(1);
+                for place in bench.discovery.due(bench.now, |_| linked) {
+                    bench.announce(place);
+                    sent += 1;
+                }
+            }
+            sent
+        };
+        count(&mut bench, false);
+        assert_eq!(count(&mut bench, false), 4);
+        count(&mut bench, true);
+        assert_eq!(count(&mut bench, true), 60, "a link that is silent is looked for");
+        count(&mut bench, false);
+        bench.discovery.add(b, bench.now);
+        bench.cross(b, a);
+        bench.discovery.hasten(a, bench.now);
+        assert_eq!(bench.discovery.due(bench.now, |_| false).len(), 2);
     }
 
     #[test]

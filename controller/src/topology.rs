@@ -25,6 +25,67 @@ pub struct Port {
     pub up: bool,
 }
 
+/// A switch's ports, found by number and by name.
+#[derive(Clone, Debug, Default)]
+pub struct Ports {
+    by_number: BTreeMap<PortNo, Port>,
+    by_name: BTreeMap<Name, BTreeSet<PortNo>>,
+}
+
+impl Ports {
+    /// A port by number.
+    pub fn get(&self, number: PortNo) -> Option<&Port> {
+        self.by_number.get(&number)
+    }
+
+    /// Whether there is one of this number.
+    pub fn contains(&self, number: PortNo) -> bool {
+        self.by_number.contains_key(&number)
+    }
+
+    /// The number of the port with this name; of several, the lowest.
+    pub fn number_of(&self, name: &Name) -> Option<PortNo> {
+        self.by_name.get(name)?.first().copied()
+    }
+
+    /// All ports, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (PortNo, &Port)> {
+        self.by_number.iter().map(|(number, port)| (*number, port))
+    }
+
+    fn insert(&mut self, number: PortNo, port: Port) -> Option<Port> {
+        let old = self.remove(number);
+        if let Some(name) = &port.name {
+            self.by_name.entry(name.clone()).or_default().insert(number);
+        }
+        self.by_number.insert(number, port);
+        old
+    }
+
+    fn remove(&mut self, number: PortNo) -> Option<Port> {
+        let old = self.by_number.remove(&number)?;
+        if let Some(name) = &old.name
+            && let Some(numbers) = self.by_name.get_mut(name)
+        {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.by_name.remove(name);
+            }
+        }
+        Some(old)
+    }
+}
+
+impl FromIterator<(PortNo, Port)> for Ports {
+    fn from_iter<I: IntoIterator<Item = (PortNo, Port)>>(all: I) -> Self {
+        let mut ports = Self::default();
+        for (number, port) in all {
+            ports.insert(number, port);
+        }
+        ports
+    }
+}
+
 /// What a switch says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
@@ -50,7 +111,7 @@ pub struct Switch {
     /// Where it connects from.
     pub address: Option<SocketAddr>,
     /// Its ports, `LOCAL` included.
-    pub ports: BTreeMap<PortNo, Port>,
+    pub ports: Ports,
     /// What an operator says of it.
     pub spec: SwitchSpec,
     /// Whether its session is up.
@@ -81,12 +142,6 @@ impl Switch {
     pub fn may_be_trunk(&self, number: PortNo, port: &Port) -> bool {
         let name = port.name.as_ref().map(Name::as_bytes).unwrap_or_default();
         number.is_physical() && !self.in_pool(port) && self.trunks().matches(name)
-    }
-
-    /// The number of the port with this name; of several, the lowest.
-    pub fn number_of(&self, name: &Name) -> Option<PortNo> {
-        let named = self.ports.iter().find(|(_, port)| port.name.as_ref() == Some(name));
-        named.map(|(number, _)| *number)
     }
 }
 
@@ -164,7 +219,7 @@ impl Topology {
 
     /// A port is gone.
     pub fn remove_port(&mut self, id: DatapathId, number: PortNo) -> Option<Port> {
-        self.switches.get_mut(&id)?.ports.remove(&number)
+        self.switches.get_mut(&id)?.ports.remove(number)
     }
 
     /// Gives each name to one switch: what an operator said goes before what
@@ -216,9 +271,9 @@ impl Topology {
         let switch = self.switches.get(&id)?;
         let number = match &at.port {
             PortRef::Number(number) => {
-                Some(PortNo(*number)).filter(|number| switch.ports.contains_key(number))
+                Some(PortNo(*number)).filter(|number| switch.ports.contains(*number))
             }
-            PortRef::Name(name) => switch.number_of(name),
+            PortRef::Name(name) => switch.ports.number_of(name),
         };
         Some(Place::new(id, number?))
     }
@@ -227,9 +282,9 @@ impl Topology {
     pub fn references(&self, place: Place) -> Vec<PortAt> {
         let Some(switch) = self.switches.get(&place.switch) else { return Vec::new() };
         let mut ports = vec![by_number(place.port)];
-        let name = switch.ports.get(&place.port).and_then(|port| port.name.clone());
+        let name = switch.ports.get(place.port).and_then(|port| port.name.clone());
         ports.extend(
-            name.filter(|name| switch.number_of(name) == Some(place.port)).map(PortRef::Name),
+            name.filter(|name| switch.ports.number_of(name) == Some(place.port)).map(PortRef::Name),
         );
         let mut switches = vec![by_id(place.switch)];
         switches.extend(switch.name.clone().map(SwitchRef::Name));
@@ -243,7 +298,7 @@ impl Topology {
     pub fn describe(&self, place: Place) -> PortAt {
         let switch = self.switches.get(&place.switch);
         let name = switch.and_then(|switch| switch.name.clone());
-        let port = switch.and_then(|switch| switch.ports.get(&place.port)?.name.clone());
+        let port = switch.and_then(|switch| switch.ports.get(place.port)?.name.clone());
         PortAt {
             switch: name.map_or(by_id(place.switch), SwitchRef::Name),
             port: port.map_or(by_number(place.port), PortRef::Name),
@@ -259,7 +314,7 @@ impl Topology {
     /// Whether a port is there and up.
     pub fn is_up(&self, place: Place) -> bool {
         let switch = self.switches.get(&place.switch);
-        switch.and_then(|switch| switch.ports.get(&place.port)).is_some_and(|port| port.up)
+        switch.and_then(|switch| switch.ports.get(place.port)).is_some_and(|port| port.up)
     }
 
     /// The link at a place.
@@ -313,7 +368,7 @@ impl Topology {
             let there = |place: Place| {
                 self.switches
                     .get(&place.switch)
-                    .is_some_and(|switch| switch.ports.contains_key(&place.port))
+                    .is_some_and(|switch| switch.ports.contains(place.port))
             };
             if [a, b].iter().any(|place| at.contains_key(place) || taken(*place) || !there(*place))
             {

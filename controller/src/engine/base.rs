@@ -17,17 +17,15 @@ impl Engine {
             return;
         }
         let Some(live) = self.sessions.get(&switch) else { return };
-        let mut wanted = base::constant();
-        wanted.extend(
-            live.base.iter().filter(|rule| matches!(rule, BaseRule::Announcements(..))).copied(),
-        );
+        let set = base::constant().difference(&live.base).copied().collect();
         // Announcement flows of ports that aren't there any more go now.
         let ports = self.topology.switch(switch).map(|switch| &switch.ports);
-        wanted.retain(|rule| match rule {
-            BaseRule::Announcements(port, _) => ports.is_some_and(|ports| ports.contains_key(port)),
-            _ => true,
-        });
-        self.change_base(switch, wanted);
+        let gone = |rule: &&BaseRule| match rule {
+            BaseRule::Announcements(port, _) => !ports.is_some_and(|ports| ports.contains(*port)),
+            _ => false,
+        };
+        let remove = live.base.iter().filter(gone).copied().collect();
+        self.change_base(switch, set, remove);
     }
 
     /// Announcements that arrive at a port come to the controller, or not.
@@ -37,22 +35,19 @@ impl Engine {
             return;
         }
         let Some(live) = self.sessions.get(&place.switch) else { return };
-        let mut rules = live.base.clone();
-        rules.retain(
-            |rule| !matches!(rule, BaseRule::Announcements(port, _) if *port == place.port),
-        );
-        if wanted {
-            rules.insert(BaseRule::Announcements(place.port, tunnel));
-        }
-        self.change_base(place.switch, rules);
+        let [with, without] =
+            [tunnel, !tunnel].map(|tunnel| BaseRule::Announcements(place.port, tunnel));
+        let set = (wanted && !live.base.contains(&with)).then_some(with);
+        let old = if wanted { vec![without] } else { vec![with, without] };
+        let remove = old.into_iter().filter(|rule| live.base.contains(rule)).collect();
+        self.change_base(place.switch, set.into_iter().collect(), remove);
     }
 
-    fn change_base(&mut self, switch: DatapathId, wanted: std::collections::BTreeSet<BaseRule>) {
-        let Some(live) = self.sessions.get(&switch) else { return };
-        if live.base == wanted {
+    fn change_base(&mut self, switch: DatapathId, set: Vec<BaseRule>, remove: Vec<BaseRule>) {
+        let steps = base::lower(&set, &remove);
+        if steps.is_empty() {
             return;
         }
-        let steps = base::lower(&live.base, &wanted);
         let token = self.token(switch, Pending::Base);
         let Some(live) = self.sessions.get_mut(&switch) else { return };
         if let Err(error) = live.handle.apply(token, steps) {
@@ -61,7 +56,8 @@ impl Engine {
             return;
         }
         live.in_flight += 1;
-        live.base = wanted;
+        live.base.retain(|rule| !remove.contains(rule));
+        live.base.extend(set);
     }
 
     pub(super) fn base_refused(&mut self, switch: DatapathId, reason: &str) {
@@ -74,10 +70,11 @@ impl Engine {
     /// Sends the announcements that are due.
     pub(super) fn announce(&mut self, now: Instant) {
         let ttl = self.timing.limit.as_secs().clamp(1, u64::from(u16::MAX)) as u16;
-        for from in self.discovery.due(now) {
+        let Self { discovery, topology, .. } = self;
+        for from in discovery.due(now, |place| topology.link_at(place).is_some()) {
             let Some(live) = self.sessions.get(&from.switch) else { continue };
             let switch = self.topology.switch(from.switch);
-            let mac = switch.and_then(|switch| switch.ports.get(&from.port)).map(|port| port.mac);
+            let mac = switch.and_then(|switch| switch.ports.get(from.port)).map(|port| port.mac);
             let announcement = Announcement { from, nonce: rand::random() };
             let frame = lldp::encode(
                 &announcement,

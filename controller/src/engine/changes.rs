@@ -653,7 +653,7 @@ impl Engine {
             .topology
             .switch(id)
             .into_iter()
-            .flat_map(|switch| switch.ports.keys().copied())
+            .flat_map(|switch| switch.ports.iter().map(|(number, _)| number))
             .collect();
         for port in ports {
             self.discovery.remove(Place::new(id, port));

@@ -250,10 +250,10 @@ impl Engine {
         let in_sync = why.is_none();
         let reason = why.or_else(|| self.alarm_of_switch(id));
         let ports = switch.ports.iter().map(|(number, port)| {
-            let place = Place::new(id, *number);
+            let place = Place::new(id, number);
             let occupant = self.sources().occupant(place);
             let role = match &occupant {
-                _ if *number == PortNo::LOCAL && occupant.is_none() => PortRole::Local,
+                _ if number == PortNo::LOCAL && occupant.is_none() => PortRole::Local,
                 Some(_) => PortRole::Attached,
                 None if self.topology.link_at(place).is_some() => PortRole::Trunk,
                 None if switch.in_pool(port) => PortRole::Pool,

@@ -90,7 +90,7 @@ impl Engine {
         let now: BTreeMap<_, _> =
             connected.ports.iter().map(|port| (port.port_no, port_of(port).name)).collect();
         let changed = old.ports.iter().filter(|(number, port)| now.get(number) != Some(&port.name));
-        let changed: Vec<_> = changed.map(|(number, _)| Place::new(id, *number)).collect();
+        let changed: Vec<_> = changed.map(|(number, _)| Place::new(id, number)).collect();
         for place in changed {
             self.discovery.remove(place);
         }
@@ -226,7 +226,7 @@ impl Engine {
         let ports = self
             .topology
             .switch(switch)
-            .map(|switch| switch.ports.keys().copied().collect::<Vec<_>>());
+            .map(|switch| switch.ports.iter().map(|(number, _)| number).collect::<Vec<_>>());
         for port in ports.unwrap_or_default() {
             self.refresh_port(Place::new(switch, port));
         }
@@ -297,7 +297,7 @@ impl Engine {
     /// trunk, and no network has it or is still leaving it.
     pub(super) fn refresh_port(&mut self, place: Place) {
         let Some(switch) = self.topology.switch(place.switch) else { return };
-        let port = switch.ports.get(&place.port);
+        let port = switch.ports.get(place.port);
         let declared = self.topology.link_at(place).is_some_and(|link| link.declared);
         let candidate = port.is_some_and(|port| declared || switch.may_be_trunk(place.port, port))
             && self.sources().occupant(place).is_none()
