@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use api::Options;
+use api::router::{Access, Tokens};
 use api::serve::Bounds;
 use api::tls::ServerTls;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -51,6 +52,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     );
     if !config.openflow.ip().is_loopback() {
         warn!(address = %config.openflow, "switches connect without TLS: whoever reaches this address can be a switch");
+    }
+
+    if let Access::Tokens(tokens) = &config.access
+        && tokens.weak() > 0
+    {
+        warn!(
+            weak = tokens.weak(),
+            "tokens shorter than {} characters can be guessed",
+            Tokens::STRONG
+        );
     }
 
     let (sink, events, punts) = EventSink::channel(EVENTS, PUNTS);

@@ -567,28 +567,32 @@ impl Engine {
         }
         let networks = if adopt { self.adopted(id) } else { Vec::new() };
         let mut records = Vec::new();
-        for (network, ports) in networks {
-            let Ok(name) = format!("adopted-{network}").parse::<NetworkName>() else { continue };
-            if self.intents.network(&name).is_some() {
+        let ids: Vec<_> = networks.iter().map(|(network, _)| *network).collect();
+        let mut ages = 0;
+        for (network, places) in networks {
+            let known = self.intents.name_of(network).cloned();
+            let Some(name) = known.clone().or_else(|| format!("adopted-{network}").parse().ok())
+            else {
                 continue;
+            };
+            if known.is_none() {
+                let spec = NetworkSpec::new(name.clone());
+                records.push(Record::Network(NetworkRecord { id: network, spec, set: None }));
             }
-            records.push(Record::Network(NetworkRecord {
-                id: network,
-                spec: NetworkSpec::new(name.clone()),
-                set: None,
-            }));
-            for (n, port) in ports.into_iter().enumerate() {
-                let at = self.topology.describe(Place::new(id, port));
+            for place in places {
+                let at = self.topology.describe(place);
                 if self.attached(&at).is_none() {
                     records.push(Record::Port(
                         at,
-                        self.new_port(name.clone(), PortSpec::default(), None, n as u64),
+                        self.new_port(name.clone(), PortSpec::default(), None, ages),
                     ));
+                    ages += 1;
                 }
             }
         }
-        info!(switch = %id, adopt, networks = records.len(), "foreign-state ends");
+        info!(switch = %id, adopt, records = records.len(), "foreign-state ends");
         let mut started = self.start(id, records, []);
+        self.learn_from_all(&ids);
         self.end_foreign_state(id);
         let touched = self.installed.networks_on(id);
         started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();

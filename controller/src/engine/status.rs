@@ -561,13 +561,12 @@ const fn encap_of(encap: model::Encap) -> api::types::Encap {
 }
 
 fn entry(flow: &Flow, network: Option<NetworkName>, change: Option<FlowChange>) -> FlowEntry {
-    let instructions: Vec<_> =
-        flow.instructions.iter().map(|instruction| format!("{instruction:?}")).collect();
+    let instructions: Vec<_> = flow.instructions.iter().map(ToString::to_string).collect();
     FlowEntry {
         table: flow.table,
         priority: flow.priority,
         cookie: format!("0x{:016x}", flow.cookie),
-        r#match: format!("{:?}", flow.match_),
+        r#match: flow.match_.to_string(),
         instructions: if instructions.is_empty() {
             "drop".to_owned()
         } else {
@@ -580,6 +579,6 @@ fn entry(flow: &Flow, network: Option<NetworkName>, change: Option<FlowChange>) 
 }
 
 fn actions_text(actions: &[openflow::Action]) -> String {
-    let actions: Vec<_> = actions.iter().map(|action| format!("{action:?}")).collect();
+    let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
     actions.join(",")
 }

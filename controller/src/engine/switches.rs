@@ -163,6 +163,17 @@ impl Engine {
         }
     }
 
+    /// Takes the hosts of networks over from all switches that hold them.
+    pub(super) fn learn_from_all(&mut self, networks: &[NetworkId]) {
+        for &id in networks {
+            let held: Vec<_> =
+                self.installed.of(id).map(|(switch, held)| (switch, held.slice.clone())).collect();
+            for (switch, slice) in held {
+                self.learn_from(switch, id, &slice);
+            }
+        }
+    }
+
     pub(super) fn on_disconnected(
         &mut self,
         id: DatapathId,
@@ -193,15 +204,21 @@ impl Engine {
             .insert(id, Refused { at: SystemTime::now(), peer, reason: reason.to_owned() });
     }
 
-    /// Networks on a switch in foreign-state become networks of this
-    /// controller, named after their number: `adopted-7`.
-    pub(super) fn adopted(&self, switch: DatapathId) -> Vec<(NetworkId, Vec<PortNo>)> {
-        let networks =
-            self.installed.networks_on(switch).into_iter().filter(|id| !self.intents.has_id(*id));
-        let ports = |id| {
-            self.installed.get(id, switch).map(|held| held.slice.edges.iter().copied().collect())
+    /// The networks that a switch in foreign-state carries, each with all its
+    /// ports, also those on others in that state: they stay as they are, and
+    /// this one's part must go on fitting theirs.
+    pub(super) fn adopted(&self, switch: DatapathId) -> Vec<(NetworkId, Vec<Place>)> {
+        let places = |id: NetworkId| {
+            let held = self.installed.of(id).filter(|(other, _)| self.foreign.contains(other));
+            held.flat_map(|(other, held)| {
+                held.slice.edges.iter().map(move |port| Place::new(other, *port))
+            })
         };
-        networks.map(|id| (id, ports(id).unwrap_or_default())).collect()
+        let networks = self.installed.networks_on(switch).into_iter();
+        networks
+            .filter(|id| !self.ids.is_releasing(*id))
+            .map(|id| (id, places(id).collect()))
+            .collect()
     }
 
     /// The switch is taken as any other from now on: what it holds and nobody

@@ -194,3 +194,18 @@ fn traffic_flows_on_without_a_controller_and_a_new_one_removes_nothing_unasked()
     assert_eq!(story.lab.openflow_warnings(), [""; 0]);
     Ok(())
 }
+
+#[test]
+fn a_new_controller_adopts_what_works_without_touching_it() -> Checked {
+    if !needs_ovs("a new controller adopts what works without touching it") {
+        return Ok(());
+    }
+    let (lab, _) = left_alone(Lab::build(Topology::Ring(3), Trunks::Veth, 2)?)?;
+    let story = newcomer(lab)?;
+    let before = ages(&story.lab)?;
+    take_over(&story, "adopt")?;
+    nothing_was_sent_again(&before, &ages(&story.lab)?);
+    story.floods_reach(&story.hosts("h1"))?;
+    assert_eq!(story.lab.openflow_warnings(), [""; 0]);
+    Ok(())
+}
