@@ -70,13 +70,24 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Digit { found, at } => {
-                write!(f, "'{}' at byte {at} of the line, expected a hex digit", found.escape_ascii())
+                write!(
+                    f,
+                    "'{}' at byte {at} of the line, expected a hex digit",
+                    found.escape_ascii()
+                )
             }
-            Self::Half { at } => write!(f, "half a byte at byte {at} of the line, expected two hex digits"),
+            Self::Half { at } => {
+                write!(f, "half a byte at byte {at} of the line, expected two hex digits")
+            }
             Self::TooLong { at } => {
-                write!(f, "more than {MESSAGE_MAX} bytes, from byte {at} of the line on: no message is that long")
+                write!(
+                    f,
+                    "more than {MESSAGE_MAX} bytes, from byte {at} of the line on: no message is that long"
+                )
             }
-            Self::Empty => write!(f, "an empty line, expected a message in hex at byte 0 of the line"),
+            Self::Empty => {
+                write!(f, "an empty line, expected a message in hex at byte 0 of the line")
+            }
         }
     }
 }
@@ -273,7 +284,10 @@ mod tests {
         assert_eq!((&longest["len"], &longest["error"]), (&json!(0xffff), &Value::Null));
         let longer = &answers(&echo(0x10000))[0];
         assert_eq!(longer["type"], Value::Null);
-        assert!(longer["error"].as_str().unwrap().contains("from byte 131070 of the line on"), "{longer}");
+        assert!(
+            longer["error"].as_str().unwrap().contains("from byte 131070 of the line on"),
+            "{longer}"
+        );
     }
 
     #[test]
@@ -294,7 +308,10 @@ mod tests {
     impl io::Read for Peer {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let answered = self.output.borrow().iter().filter(|byte| **byte == b'\n').count();
-            assert_eq!(answered, self.given, "a line was asked for before the answer to the last one");
+            assert_eq!(
+                answered, self.given,
+                "a line was asked for before the answer to the last one"
+            );
             if self.given == self.lines {
                 return Ok(0);
             }

@@ -341,8 +341,7 @@ impl Message {
         }
         let length = usize::from(header.length);
         if length != bytes.len() {
-            let kind =
-                DecodeErrorKind::Length { length, expected: "the number of bytes there are" };
+            let kind = DecodeErrorKind::Whole { length, there: bytes.len() };
             return Err(body.error_at(2, "length", kind));
         }
         body.skip(HEADER_LEN, "header")?;

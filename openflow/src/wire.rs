@@ -46,6 +46,14 @@ pub enum DecodeErrorKind {
         /// How many.
         extra: usize,
     },
+    /// The header's length isn't the number of bytes there are.
+    #[error("{length}, but there are {there} bytes")]
+    Whole {
+        /// What the header says.
+        length: usize,
+        /// How many bytes there are.
+        there: usize,
+    },
     /// A length field holds a value that its structure can't have.
     #[error("length {length}, expected {expected}")]
     Length {
