@@ -1,4 +1,5 @@
 //! Test labs.
+pub mod bench;
 pub mod controller;
 pub mod demo;
 pub mod error;

@@ -16,16 +16,20 @@ struct Arguments {
 enum Command {
     /// Three switches in a ring, two networks, and who can ping whom
     Demo(testbed::demo::DemoArgs),
+    /// How long the controller takes, and where
+    #[command(subcommand)]
+    Bench(testbed::bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Demo(args) => testbed::demo::run(args),
+        Command::Demo(args) => testbed::demo::run(args).map_err(anyhow::Error::from),
+        Command::Bench(args) => testbed::bench::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("testbed: {error}");
+            eprintln!("testbed: {error:#}");
             ExitCode::FAILURE
         }
     }

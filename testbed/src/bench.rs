@@ -1,0 +1,29 @@
+//! `testbed bench`: how long the real controller takes, and where.
+//!
+//! The controller is the real `isolane serve`, the switches are embedded ones (or only their OpenFlow side), and
+//! calls are real HTTP over kept connections. All of them share one machine.
+
+mod attach;
+mod fleet;
+mod http;
+mod numbers;
+mod shape;
+
+use clap::Subcommand;
+
+/// What is measured.
+#[derive(Subcommand)]
+pub enum BenchArgs {
+    /// Attaches of ports, acknowledged as installed
+    Attach(attach::AttachArgs),
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the controller isn't built or doesn't start, or when a call isn't answered as it should be; the text says which.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args {
+        BenchArgs::Attach(args) => attach::run(&args),
+    }
+}

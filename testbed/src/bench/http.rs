@@ -1,0 +1,79 @@
+//! One client of the REST API, on one kept connection.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::numbers::Times;
+
+/// A client.
+pub struct Client {
+    address: String,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    /// Connects.
+    pub async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // Its failure shows in the next call.
+        tokio::spawn(connection);
+        Ok(Self { address: address.to_string(), sender })
+    }
+
+    /// A call, and what it answers: status and body.
+    pub async fn call(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, Bytes)> {
+        self.sender.ready().await?;
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let response = self.sender.send_request(request.body(body)?).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    /// A call that must be answered with one of these statuses.
+    pub async fn expect(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+        statuses: &[u16],
+    ) -> Result<Bytes> {
+        let (status, answer) = self.call(method, path, body).await?;
+        if !statuses.contains(&status) {
+            let answer: String = String::from_utf8_lossy(&answer).chars().take(500).collect();
+            bail!("{method} {path} was answered {status}, not {statuses:?}: {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// The same; how long it took is added to `times`.
+    pub async fn timed(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+        statuses: &[u16],
+        times: &mut Times,
+    ) -> Result<()> {
+        let begin = Instant::now();
+        self.expect(method, path, body, statuses).await?;
+        times.add(begin.elapsed());
+        Ok(())
+    }
+}
