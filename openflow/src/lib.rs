@@ -23,6 +23,7 @@ mod oxm;
 mod port;
 mod reassembler;
 mod text;
+mod validate;
 mod wire;
 
 pub use action::*;
@@ -37,4 +38,5 @@ pub use oxm::*;
 pub use port::*;
 pub use reassembler::{Reassembler, ReassemblyError};
 pub use text::Text;
+pub use validate::Invalid;
 pub use wire::{DecodeError, DecodeErrorKind, EncodeError};

@@ -7,6 +7,7 @@ mod meter;
 mod port;
 mod reply;
 mod request;
+mod split;
 mod table;
 mod table_features;
 
