@@ -107,7 +107,8 @@ impl World {
             installed: vec![BTreeMap::new(); plan.networks.len()],
             peers: ends.collect(),
         };
-        let own = base::lower(&BTreeSet::new(), &base::constant());
+        let own: Vec<_> = base::constant().into_iter().collect();
+        let own = base::lower(&own, &[]);
         for id in plan.ids() {
             for message in own.iter().flatten() {
                 assert_eq!(
