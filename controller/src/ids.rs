@@ -10,8 +10,10 @@ use crate::model::NetworkId;
 pub struct Ids {
     /// Freed ids below `next`.
     free: BTreeSet<u32>,
-    /// All from here on were never used.
+    /// All from here on were never used, but those `ahead`.
     next: u32,
+    /// Ids beyond `next` that are in use all the same.
+    ahead: BTreeSet<u32>,
     /// Ids of deleted networks that some switch may still hold.
     releasing: BTreeSet<NetworkId>,
 }
@@ -19,17 +21,28 @@ pub struct Ids {
 impl Ids {
     /// With these ids in use.
     pub fn new(used: impl Iterator<Item = NetworkId>) -> Self {
-        let mut new = Self { free: BTreeSet::new(), next: 1, releasing: BTreeSet::new() };
+        let mut new = Self {
+            free: BTreeSet::new(),
+            next: 1,
+            ahead: BTreeSet::new(),
+            releasing: BTreeSet::new(),
+        };
         used.for_each(|id| new.reserve(id));
         new
     }
 
-    /// Marks an id as in use.
+    /// Marks an id as in use. Costs the same however large it is: switches may
+    /// report any.
     pub fn reserve(&mut self, id: NetworkId) {
-        self.free.extend(self.next..id.value());
-        self.next = self.next.max(id.value() + 1);
-        self.free.remove(&id.value());
         self.releasing.remove(&id);
+        if id.value() < self.next {
+            self.free.remove(&id.value());
+            return;
+        }
+        self.ahead.insert(id.value());
+        while self.ahead.remove(&self.next) {
+            self.next += 1;
+        }
     }
 
     /// The lowest free id; `None` when all 2^23 − 1 are taken.
@@ -56,7 +69,7 @@ impl Ids {
 
     /// No switch holds anything of it any more.
     pub fn freed(&mut self, id: NetworkId) {
-        if self.releasing.remove(&id) {
+        if self.releasing.remove(&id) && !self.ahead.remove(&id.value()) {
             self.free.insert(id.value());
         }
     }
@@ -77,5 +90,10 @@ mod tests {
         assert_eq!(ids.take(), Some(id(1)));
         ids.freed(id(2));
         assert_eq!(ids.take(), Some(id(5)), "2 was never released");
+        ids.reserve(id(NetworkId::MAX));
+        assert_eq!((ids.ahead.len(), ids.free.len()), (1, 0));
+        ids.release(id(NetworkId::MAX));
+        ids.freed(id(NetworkId::MAX));
+        assert_eq!((ids.take(), ids.ahead.len()), (Some(id(6)), 0));
     }
 }

@@ -139,6 +139,11 @@ impl Installed {
             && self.edges.get(&place).is_none_or(|held| held.iter().all(|other| *other == network))
     }
 
+    /// The networks that hold a port as their own.
+    pub fn holding(&self, place: Place) -> impl Iterator<Item = &NetworkId> {
+        self.edges.get(&place).into_iter().flatten()
+    }
+
     /// Whether a network holds the port as its own.
     pub fn is_edge(&self, place: Place) -> bool {
         self.edges.contains_key(&place)

@@ -42,17 +42,18 @@ pub fn lower(network: NetworkId, changes: &Changes) -> Steps {
 
 /// What writes a slice anew on a switch where something is not as it should
 /// be, and removes what doesn't belong.
-pub fn rewrite(network: NetworkId, target: &Slice, strays: &[Stray]) -> Steps {
+pub fn rewrite(network: NetworkId, held: &Slice, target: &Slice, strays: &[Stray]) -> Steps {
     let wanted = flows_of(network, rules(target).into_iter());
-    let replaced = |stray: &&Stray| {
-        let same = |flow: &Flow| {
-            (flow.table, flow.priority, &flow.match_)
-                == (stray.flow.table, stray.flow.priority, &stray.flow.match_)
+    let ours = flows_of(network, rules(held).into_iter());
+    let kept = |flow: &Flow| {
+        let same = |other: &Flow| {
+            (other.table, other.priority, &other.match_)
+                == (flow.table, flow.priority, &flow.match_)
         };
         wanted.iter().any(same)
     };
-    let remove =
-        strays.iter().filter(|stray| !replaced(stray)).map(|stray| delete(&stray.flow)).collect();
+    let there = ours.iter().chain(strays.iter().map(|stray| &stray.flow));
+    let remove = there.filter(|flow| !kept(flow)).map(delete).collect();
     // Deleting a group takes the flow to it along; deleting none is no error.
     let gone = vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())];
     let group = if target.floods() {
@@ -117,4 +118,24 @@ fn group_mod<'a>(
         group_id: network.group(),
         buckets: flow::buckets(network, outs),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::flows;
+
+    /// A switch that was away while a port was detached, and on which somebody
+    /// altered a flow: the port's own flow goes as well.
+    #[test]
+    fn writing_anew_removes_what_is_not_wanted_any_more() {
+        let id = NetworkId::new(7).unwrap();
+        let held = Slice { edges: [PortNo(3)].into(), ..Slice::default() };
+        let altered = Flow { priority: 7, ..flows(id, Rule::Edge(PortNo(4))).remove(0) };
+        let steps = rewrite(id, &held, &Slice::default(), &[Stray { flow: altered.clone() }]);
+        let removed: Vec<_> = steps.into_iter().flatten().collect();
+        for flow in flows(id, Rule::Edge(PortNo(3))).iter().chain([&altered]) {
+            assert!(removed.contains(&delete(flow)), "{flow:?} stays");
+        }
+    }
 }

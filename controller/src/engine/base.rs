@@ -28,22 +28,31 @@ impl Engine {
         self.change_base(switch, set, remove);
     }
 
-    /// Announcements that arrive at a port come to the controller, or not.
-    pub(super) fn announce_on(&mut self, place: Place, wanted: bool) {
+    /// What must change so that announcements which arrive at a port come to
+    /// the controller, or don't.
+    pub(super) fn announcements(
+        &self,
+        place: Place,
+        wanted: bool,
+    ) -> (Vec<BaseRule>, Vec<BaseRule>) {
         let tunnel = self.topology.link_at(place).is_some_and(|link| link.encap == Encap::TunId);
-        if self.foreign.contains(&place.switch) {
-            return;
-        }
-        let Some(live) = self.sessions.get(&place.switch) else { return };
+        let live =
+            self.sessions.get(&place.switch).filter(|_| !self.foreign.contains(&place.switch));
+        let Some(live) = live else { return (Vec::new(), Vec::new()) };
         let [with, without] =
             [tunnel, !tunnel].map(|tunnel| BaseRule::Announcements(place.port, tunnel));
         let set = (wanted && !live.base.contains(&with)).then_some(with);
         let old = if wanted { vec![without] } else { vec![with, without] };
         let remove = old.into_iter().filter(|rule| live.base.contains(rule)).collect();
-        self.change_base(place.switch, set.into_iter().collect(), remove);
+        (set.into_iter().collect(), remove)
     }
 
-    fn change_base(&mut self, switch: DatapathId, set: Vec<BaseRule>, remove: Vec<BaseRule>) {
+    pub(super) fn change_base(
+        &mut self,
+        switch: DatapathId,
+        set: Vec<BaseRule>,
+        remove: Vec<BaseRule>,
+    ) {
         let steps = base::lower(&set, &remove);
         if steps.is_empty() {
             return;

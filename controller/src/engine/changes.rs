@@ -40,6 +40,8 @@ struct Draft {
     touched: BTreeSet<NetworkId>,
     taken: Vec<NetworkId>,
     places: BTreeSet<Place>,
+    /// Ports that leave a network, and which.
+    leaving: Vec<(NetworkId, Place)>,
 }
 
 impl Engine {
@@ -112,6 +114,7 @@ impl Engine {
         records.push(Record::NoNetwork(name.clone()));
         info!(network = %name, %id, "network deleted");
         self.release(id);
+        self.ask_again(id);
         let started = self.start((), records, [id]);
         self.left(&places);
         Ok(started)
@@ -228,6 +231,7 @@ impl Engine {
             return self.start(false, Vec::new(), id);
         };
         let place = self.topology.resolve(&known);
+        self.ask_again(id);
         let started = self.start(true, vec![Record::NoPort(known)], [id]);
         if let Some(place) = place {
             self.hosts.retain(id, |_, other| other != place);
@@ -265,16 +269,10 @@ impl Engine {
             }
         }
         let places: Vec<_> = draft.places.into_iter().collect();
+        draft.leaving.iter().for_each(|(id, _)| self.ask_again(*id));
         let started = self.start(draft.objects, draft.records, draft.touched);
-        for &place in &places {
-            let occupant = self
-                .sources()
-                .occupant(place)
-                .and_then(|(_, port)| Some(self.intents.network(&port.network)?.id));
-            let ids: Vec<_> = started.settled.iter().map(|(id, _)| *id).collect();
-            for id in ids.into_iter().filter(|id| Some(*id) != occupant) {
-                self.hosts.retain(id, |_, other| other != place);
-            }
+        for (id, place) in draft.leaving {
+            self.hosts.retain(id, |_, other| other != place);
         }
         self.left(&places);
         Ok(started)
@@ -350,7 +348,9 @@ impl Engine {
         let at = PortAt { switch: port.switch.clone(), port: port.port.clone() };
         let existing = self.attached(&at);
         let key = existing.as_ref().map_or(&at, |(known, _)| known).clone();
-        if !claimed.insert(key.clone()) {
+        let place = self.topology.resolve(&key);
+        let twice = place.is_some_and(|place| !draft.places.insert(place));
+        if !claimed.insert(key.clone()) || twice {
             return Err(Problem::port_in_use(&at.switch, &at.port, &port.network));
         }
         let spec = port.spec();
@@ -366,9 +366,10 @@ impl Engine {
                     (Change::Unchanged, old.clone())
                 } else {
                     // A port of the same set moves to where the document has it now.
-                    draft
-                        .touched
-                        .extend(self.intents.network(&old.network).map(|network| network.id));
+                    let from = self.intents.network(&old.network).map(|network| network.id);
+                    draft.touched.extend(from);
+                    let moves = from.filter(|from| *from != id).zip(place);
+                    draft.leaving.extend(moves);
                     let set = set.cloned().or_else(|| old.set.clone());
                     (
                         Change::Updated,
@@ -381,7 +382,6 @@ impl Engine {
                 (Change::Created, self.new_port(port.network.clone(), spec, set.cloned(), later))
             }
         };
-        draft.places.extend(self.topology.resolve(&key));
         draft.touched.insert(id);
         draft.objects.push(object(ObjectKind::Port, &port.network, Some(&key), change));
         if change != Change::Unchanged {
@@ -401,8 +401,11 @@ impl Engine {
         for (at, port) in self.intents.ports() {
             if port.set.as_ref() == Some(set) && !claimed.contains(at) {
                 gone.insert(at);
-                draft.touched.extend(self.intents.network(&port.network).map(|network| network.id));
-                draft.places.extend(self.topology.resolve(at));
+                let from = self.intents.network(&port.network).map(|network| network.id);
+                let place = self.topology.resolve(at);
+                draft.touched.extend(from);
+                draft.places.extend(place);
+                draft.leaving.extend(from.zip(place));
                 draft.objects.push(object(
                     ObjectKind::Port,
                     &port.network,
@@ -643,7 +646,7 @@ impl Engine {
     /// # Errors
     /// `switch-connected`. Not being known is no problem.
     pub fn delete_switch(&mut self, switch: &SwitchRef) -> Result<Started<()>, Problem> {
-        let Some(id) = self.topology.find(switch) else {
+        let Ok(id) = self.find_switch(switch) else {
             return Ok(self.start((), Vec::new(), []));
         };
         if self.sessions.contains_key(&id) {
@@ -663,11 +666,10 @@ impl Engine {
             self.discovery.remove(Place::new(id, port));
         }
         self.topology.forget(id);
+        self.refusals.remove(&id);
         self.foreign.remove(&id);
         for network in self.installed.drop_switch(id) {
-            if !self.installed.holds(network) {
-                self.ids.freed(network);
-            }
+            self.free_id(network);
             self.mark(network);
         }
         self.switches_changed = true;

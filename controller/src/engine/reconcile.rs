@@ -25,7 +25,7 @@ use crate::plan::{self, Phase, State};
 use crate::routes::routes;
 use crate::slice::{Out, Slice};
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
-use crate::views::{cut_for_want_of_tags, is_member};
+use crate::views::{Standing, cut_for_want_of_tags, is_member};
 
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
@@ -132,6 +132,10 @@ impl Engine {
         self.add_damaged(id, &state, &mut phases);
         self.note_behind(id, &mut state, now);
         if phases.is_empty() {
+            if self.waiters.contains_key(&id) && self.waits_for_a_port(id) {
+                // Whoever leaves it marks this network once that is confirmed.
+                return;
+            }
             tell(self.waiters.remove(&id).unwrap_or_default());
             self.free_id(id);
             return;
@@ -156,6 +160,28 @@ impl Engine {
         };
         self.jobs.insert(id, job);
         self.next_phase(id, now);
+    }
+
+    /// Whether a port of the network is still leaving another, whose switches
+    /// are just being told.
+    fn waits_for_a_port(&self, id: NetworkId) -> bool {
+        let Some(record) = self.intents.by_id(id) else { return false };
+        self.intents.ports_of(&record.spec.name).any(|(at, _)| {
+            let Standing::Held(place, _) = self.sources().standing(at, id) else { return false };
+            let leaving = |other: &NetworkId| {
+                self.jobs.contains_key(other) || self.dirty.members.contains(other)
+            };
+            self.sessions.contains_key(&place.switch) && self.installed.holding(place).any(leaving)
+        })
+    }
+
+    /// What a switch refused is asked for again at once: something goes, which
+    /// must not wait, and may make room.
+    pub(super) fn ask_again(&mut self, id: NetworkId) {
+        if let Some(report) = self.reports.get_mut(&id) {
+            report.refused.clear();
+        }
+        self.retries.retain(|(_, other, _)| *other != id);
     }
 
     /// The ports that switches which are avoided have on the network's tree.
@@ -183,7 +209,12 @@ impl Engine {
         let mut all: BTreeMap<_, _> = desired.keys().map(|switch| (*switch, None)).collect();
         all.extend(held);
         let state = all.into_iter().map(|(switch, held)| {
-            let installed = held.map(|held| held.slice.clone()).unwrap_or_default();
+            let mut installed = held.map(|held| held.slice.clone()).unwrap_or_default();
+            if let Some(sent) = held.and_then(|held| held.sent.as_ref()) {
+                // What may have become different isn't confirmed: nobody builds on it.
+                installed.hosts.retain(|mac, out| sent.hosts.get(mac) == Some(out));
+                installed.known_in.retain(|port, encap| sent.known_in.get(port) == Some(encap));
+            }
             let desired = desired.remove(&switch).unwrap_or_default();
             (switch, State { installed, desired, live: self.is_usable(id, switch) })
         });
@@ -274,8 +305,11 @@ impl Engine {
         let held = self.installed.get(id, switch).cloned().unwrap_or_default();
         let changes = diff(&held.slice, &target);
         let disturbs = held.damaged || changes.disturbs();
-        let steps =
-            if held.damaged { rewrite(id, &target, &held.strays) } else { lower(id, &changes) };
+        let steps = if held.damaged {
+            rewrite(id, &held.slice, &target, &held.strays)
+        } else {
+            lower(id, &changes)
+        };
         let token = self.token(switch, Pending::Phase(id));
         let Some(live) = self.sessions.get_mut(&switch) else {
             self.pending.remove(&token);
@@ -325,6 +359,8 @@ impl Engine {
     pub(super) fn free_id(&mut self, id: NetworkId) {
         if self.ids.is_releasing(id) && !self.installed.holds(id) && !self.jobs.contains_key(&id) {
             self.ids.freed(id);
+            self.backoffs.retain(|(other, _), _| *other != id);
+            self.retries.retain(|(_, other, _)| *other != id);
             self.reports.remove(&id);
             self.hosts.forget(id);
         }
@@ -472,6 +508,12 @@ impl Engine {
             self.retries.first().copied().filter(|(at, ..)| *at <= now)
         {
             self.retries.remove(&(at, id, switch));
+            // Many networks may be refused: a full switch is asked once a second.
+            if let Some(next) = self.next_retry.get(&switch).copied().filter(|next| *next > now) {
+                self.retries.insert((next, id, switch));
+                continue;
+            }
+            self.next_retry.insert(switch, now + FIRST_RETRY);
             if let Some(report) = self.reports.get_mut(&id) {
                 report.refused.remove(&switch);
             }
@@ -514,9 +556,15 @@ impl Engine {
         state: &mut BTreeMap<DatapathId, State>,
         now: Instant,
     ) {
+        let unsure = |switch: &DatapathId, desired: &Slice| {
+            let sent = self.installed.get(id, *switch).and_then(|held| held.sent.as_ref());
+            sent.is_some_and(|sent| sent != desired)
+        };
         let behind: BTreeSet<_> = state
             .iter()
-            .filter(|(_, state)| !state.live && state.installed != state.desired)
+            .filter(|(switch, state)| {
+                !state.live && (state.installed != state.desired || unsure(switch, &state.desired))
+            })
             .map(|(switch, _)| *switch)
             .collect();
         let reasons: BTreeMap<_, _> =

@@ -39,7 +39,11 @@ impl Engine {
                 reasons.entry(*switch).or_insert(reason);
             }
             let job = self.jobs.get(id).filter(|_| !waited);
-            let working = job.map(|job| job.switches()).unwrap_or_default();
+            let mut working = job.map(|job| job.switches()).unwrap_or_default();
+            if !waited && (self.is_unsettled(*id) || self.dirty.members.contains(id)) {
+                let holders = self.installed.holders(*id).into_iter();
+                working.extend(holders.filter(|switch| self.sessions.contains_key(switch)));
+            }
             for switch in working {
                 reasons.entry(switch).or_insert_with(|| "its confirmation is awaited".to_owned());
             }

@@ -50,8 +50,10 @@ impl Engine {
     pub(super) fn on_connected(&mut self, connected: Connected, now: Instant) {
         let id = connected.dpid;
         let lifted = lift(&connected.flows, &connected.groups);
-        if !self.ever_held_a_network() && lifted.networks.keys().any(|id| !self.intents.has_id(*id))
-        {
+        // Once in this state, only an operator, or an empty switch, ends it.
+        let guarded = !self.ever_held_a_network() || self.foreign.contains(&id);
+        let unknown = |id: &NetworkId| !self.intents.has_id(*id) && !self.ids.is_releasing(*id);
+        if guarded && lifted.networks.keys().any(unknown) {
             warn!(switch = %id, "foreign-state: the switch carries networks that this controller never had; it is left alone");
             self.foreign.insert(id);
         } else {
@@ -76,6 +78,13 @@ impl Engine {
             warn!(switch = %id, %name, %other, "name-conflict: the name belongs to another switch");
         }
         self.refusals.remove(&id);
+        // What it refused before, it may take now.
+        self.reports.values_mut().for_each(|report| {
+            report.refused.remove(&id);
+        });
+        self.backoffs.retain(|(_, switch), _| *switch != id);
+        self.retries.retain(|(.., switch)| *switch != id);
+        self.next_retry.remove(&id);
         self.mirror(id, lifted);
         self.settle_base(id);
         self.refresh_ports(id);
@@ -238,17 +247,6 @@ impl Engine {
         self.mark_networks_on(switch);
     }
 
-    /// Decides anew which ports of a switch announce themselves.
-    pub(super) fn refresh_ports(&mut self, switch: DatapathId) {
-        let ports = self
-            .topology
-            .switch(switch)
-            .map(|switch| switch.ports.iter().map(|(number, _)| number).collect::<Vec<_>>());
-        for port in ports.unwrap_or_default() {
-            self.refresh_port(Place::new(switch, port));
-        }
-    }
-
     pub(super) fn on_port_status(
         &mut self,
         id: DatapathId,
@@ -313,18 +311,49 @@ impl Engine {
     /// Decides anew whether a port announces itself: it is there, may be a
     /// trunk, and no network has it or is still leaving it.
     pub(super) fn refresh_port(&mut self, place: Place) {
-        let Some(switch) = self.topology.switch(place.switch) else { return };
+        let wanted = self.refresh(place);
+        let (set, remove) = self.announcements(place, wanted);
+        self.change_base(place.switch, set, remove);
+    }
+
+    /// The same for all ports of a switch, in one change.
+    pub(super) fn refresh_ports(&mut self, switch: DatapathId) {
+        let ports = self
+            .topology
+            .switch(switch)
+            .map(|switch| switch.ports.iter().map(|(number, _)| number).collect::<Vec<_>>());
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        for port in ports.unwrap_or_default() {
+            let place = Place::new(switch, port);
+            let wanted = self.refresh(place);
+            let change = self.announcements(place, wanted);
+            set.extend(change.0);
+            remove.extend(change.1);
+        }
+        self.change_base(switch, set, remove);
+    }
+
+    /// Whether a port is a candidate; it announces itself while it is and is up.
+    fn refresh(&mut self, place: Place) -> bool {
+        let Some(switch) = self.topology.switch(place.switch) else { return false };
         let port = switch.ports.get(place.port);
         let declared = self.topology.link_at(place).is_some_and(|link| link.declared);
         let candidate = port.is_some_and(|port| declared || switch.may_be_trunk(place.port, port))
             && self.sources().occupant(place).is_none()
             && !self.installed.is_edge(place);
         let up = port.is_some_and(|port| port.up);
-        self.announce_on(place, candidate);
         if candidate && up && self.sessions.contains_key(&place.switch) {
             self.discovery.add(place, Instant::now());
         } else if !candidate || !up {
             self.discovery.remove(place);
+        }
+        candidate
+    }
+
+    /// Links may have changed; they are looked at soon.
+    pub(super) fn topology_changed(&mut self, now: Instant) {
+        if self.topology_due.is_none() {
+            self.topology_due = Some(now.max(self.topology_settled + SETTLE));
         }
     }
 
@@ -333,13 +362,6 @@ impl Engine {
             let (a, b) = ends.ends();
             [self.topology.resolve(a), self.topology.resolve(b)].into_iter().flatten()
         })
-    }
-
-    /// Links may have changed; they are looked at soon.
-    pub(super) fn topology_changed(&mut self, now: Instant) {
-        if self.topology_due.is_none() {
-            self.topology_due = Some(now.max(self.topology_settled + SETTLE));
-        }
     }
 
     pub(super) fn settle_topology(&mut self, now: Instant) {
