@@ -25,25 +25,6 @@ fn print(messages: &[Vec<u8>]) -> Option<Vec<String>> {
     Some(messages.iter().map(text).collect())
 }
 
-/// What Open vSwitch 3.1 doesn't read, and why.
-const UNKNOWN: [(&str, &str); 15] = [
-    ("error.experimenter", "***decode error"),
-    ("experimenter", "OFPBRC_BAD_VENDOR"),
-    ("multipart_request.experimenter", "OFPBRC_BAD_VENDOR"),
-    ("multipart_reply.experimenter", "OFPBRC_BAD_VENDOR"),
-    ("field.in_phy_port", "OFPBMC_BAD_FIELD"),
-    ("field.pbb_isid", "OFPBMC_BAD_FIELD"),
-    ("field.pbb_isid.masked", "OFPBMC_BAD_FIELD"),
-    ("field.ipv6_exthdr", "OFPBMC_BAD_FIELD"),
-    ("field.ipv6_exthdr.masked", "OFPBMC_BAD_FIELD"),
-    ("action.copy_ttl_out", "OFPBAC_BAD_TYPE"),
-    ("action.copy_ttl_in", "OFPBAC_BAD_TYPE"),
-    ("action.push_pbb", "OFPBAC_BAD_TYPE"),
-    ("action.pop_pbb", "OFPBAC_BAD_TYPE"),
-    ("action.experimenter", "OFPBAC_BAD_VENDOR"),
-    ("band.experimenter", "OFPMMFC_BAD_BAND"),
-];
-
 /// What of a text can be compared.
 fn comparable(message: &Message, text: &str) -> String {
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
@@ -111,7 +92,7 @@ fn open_vswitch_reads_in_every_sample_what_we_meant() {
     let bytes: Vec<Vec<u8>> =
         samples.iter().map(|(_, message)| message.encode().unwrap().to_vec()).collect();
     let Some(texts) = print(&bytes) else { return };
-    let mut unknown: BTreeMap<&str, &str> = UNKNOWN.into_iter().collect();
+    let mut unknown: BTreeMap<&str, &str> = samples::UNKNOWN_TO_OVS.into_iter().collect();
     let mut wrong = Vec::new();
     for ((name, message), theirs) in samples.iter().zip(&texts) {
         if let Some(error) = unknown.remove(name.as_str()) {

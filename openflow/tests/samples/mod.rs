@@ -14,6 +14,25 @@ pub use multipart::{replies, requests};
 pub const MAC: MacAddr = MacAddr([0x02, 0x11, 0x22, 0x33, 0x44, 0x55]);
 pub const ETHERTYPE_IP: u16 = 0x0800;
 
+/// What Open vSwitch 3.1 doesn't read, and why.
+pub const UNKNOWN_TO_OVS: [(&str, &str); 15] = [
+    ("error.experimenter", "***decode error"),
+    ("experimenter", "OFPBRC_BAD_VENDOR"),
+    ("multipart_request.experimenter", "OFPBRC_BAD_VENDOR"),
+    ("multipart_reply.experimenter", "OFPBRC_BAD_VENDOR"),
+    ("field.in_phy_port", "OFPBMC_BAD_FIELD"),
+    ("field.pbb_isid", "OFPBMC_BAD_FIELD"),
+    ("field.pbb_isid.masked", "OFPBMC_BAD_FIELD"),
+    ("field.ipv6_exthdr", "OFPBMC_BAD_FIELD"),
+    ("field.ipv6_exthdr.masked", "OFPBMC_BAD_FIELD"),
+    ("action.copy_ttl_out", "OFPBAC_BAD_TYPE"),
+    ("action.copy_ttl_in", "OFPBAC_BAD_TYPE"),
+    ("action.push_pbb", "OFPBAC_BAD_TYPE"),
+    ("action.pop_pbb", "OFPBAC_BAD_TYPE"),
+    ("action.experimenter", "OFPBAC_BAD_VENDOR"),
+    ("band.experimenter", "OFPMMFC_BAD_BAND"),
+];
+
 /// The xid of all samples.
 pub const XID: u32 = 0x1122_3344;
 
