@@ -1,9 +1,4 @@
-//! OpenFlow 1.3.5: messages to bytes and back.
-//!
-//! No I/O, no clock, no runtime: [`Framer`] cuts a stream of bytes into messages,
-//! [`Message::decode`] reads one, [`Message::encode`] writes one, and [`Reassembler`] joins
-//! multipart replies. What the specification doesn't name is carried as it came, so that
-//! decoding and encoding again gives back the same bytes (padding becomes zero).
+#![doc = include_str!("../README.md")]
 
 #[macro_use]
 mod macros;
@@ -40,3 +35,6 @@ pub use reassembler::{Reassembler, ReassemblyError};
 pub use text::Text;
 pub use validate::Invalid;
 pub use wire::{DecodeError, DecodeErrorKind, EncodeError};
+
+#[doc = include_str!("../docs/coverage.md")]
+pub mod coverage {}

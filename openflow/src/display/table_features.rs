@@ -47,9 +47,16 @@ impl fmt::Display for TableProperty {
             | Self::WriteSetFieldMiss(list)
             | Self::ApplySetField(list)
             | Self::ApplySetFieldMiss(list) => list.iter().try_for_each(|id| field(f, id)),
-            Self::Experimenter(data) | Self::ExperimenterMiss(data) | Self::Other { data, .. } => {
-                write!(f, " {}", super::Hex(data))
+            Self::Experimenter(body) | Self::ExperimenterMiss(body) => {
+                write!(
+                    f,
+                    " {:#010x} type={} data={}",
+                    body.experimenter,
+                    body.exp_type,
+                    super::Hex(&body.data)
+                )
             }
+            Self::Other { data, .. } => write!(f, " {}", super::Hex(data)),
         }
     }
 }

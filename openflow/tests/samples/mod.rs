@@ -15,7 +15,7 @@ pub const MAC: MacAddr = MacAddr([0x02, 0x11, 0x22, 0x33, 0x44, 0x55]);
 pub const ETHERTYPE_IP: u16 = 0x0800;
 
 /// What Open vSwitch 3.1 doesn't read, and why.
-pub const UNKNOWN_TO_OVS: [(&str, &str); 15] = [
+pub const UNKNOWN_TO_OVS: [(&str, &str); 16] = [
     ("error.experimenter", "***decode error"),
     ("experimenter", "OFPBRC_BAD_VENDOR"),
     ("multipart_request.experimenter", "OFPBRC_BAD_VENDOR"),
@@ -30,6 +30,7 @@ pub const UNKNOWN_TO_OVS: [(&str, &str); 15] = [
     ("action.push_pbb", "OFPBAC_BAD_TYPE"),
     ("action.pop_pbb", "OFPBAC_BAD_TYPE"),
     ("action.experimenter", "OFPBAC_BAD_VENDOR"),
+    ("instruction.experimenter", "OFPBIC_BAD_EXPERIMENTER"),
     ("band.experimenter", "OFPMMFC_BAD_BAND"),
 ];
 
@@ -437,6 +438,13 @@ pub fn instructions() -> Vec<(&'static str, Instruction)> {
         ("apply_actions", Instruction::apply(actions())),
         ("clear_actions", Instruction::ClearActions(vec![])),
         ("meter", Instruction::Meter(MeterId(0x0102_0304))),
+        (
+            "experimenter",
+            Instruction::Experimenter {
+                experimenter: 0x0102_0304,
+                data: Bytes::from_static(b"whatever"),
+            },
+        ),
     ]
 }
 

@@ -89,6 +89,16 @@ pub fn table() -> TableFeatures {
             Property::WriteSetFieldMiss(fields(&[(Field::VlanPcp, false)])),
             Property::ApplySetField(fields(&[(Field::TunnelId, false), (Field::IpDscp, false)])),
             Property::ApplySetFieldMiss(fields(&[(Field::Ipv4Src, false)])),
+            Property::Experimenter(Experimenter {
+                experimenter: 0x0102_0304,
+                exp_type: 0x0506_0708,
+                data: Bytes::from_static(b"any"),
+            }),
+            Property::ExperimenterMiss(Experimenter {
+                experimenter: 0x0102_0305,
+                exp_type: 0x090a_0b0c,
+                data: Bytes::new(),
+            }),
         ],
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::action::ActionType;
 use crate::id::TableId;
 use crate::instruction::InstructionType;
+use crate::message::Experimenter;
 use crate::oxm::{Field, OxmId};
 use crate::text::Text;
 use crate::wire::{DecodeError, Reader, Scope, Writer};
@@ -167,7 +168,7 @@ fn encode_id(kind: u16, data: &Bytes, out: &mut Writer<'_>) {
 macro_rules! table_properties {
     ($(
         $(#[$doc:meta])*
-        $variant:ident = $number:literal, $kind:ident($(#[$attr:meta])* $list:ty), $name:literal;
+        $variant:ident = $number:literal, $kind:ident($list:ty), $name:literal;
     )*) => {
         /// One list of what a table's flows can do (`ofp_table_feature_prop_type`).
         ///
@@ -178,7 +179,7 @@ macro_rules! table_properties {
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
         pub enum TableProperty {
-            $( $(#[$doc])* $variant($(#[$attr])* $list), )*
+            $( $(#[$doc])* $variant($list), )*
             /// A property that the specification doesn't name, as it came.
             Other {
                 /// The property's type.
@@ -236,7 +237,7 @@ macro_rules! table_properties {
     };
     (@encode fields $list:ident $out:ident) => { $list.iter().for_each(|id| id.encode($out)) };
     (@encode tables $list:ident $out:ident) => { $list.iter().for_each(|table| $out.u8(table.0)) };
-    (@encode data $list:ident $out:ident) => { $out.bytes($list) };
+    (@encode experimenter $body:ident $out:ident) => { $body.encode($out) };
     (@decode instructions $body:ident) => {
         $body.many(|list| id(list).map(|(kind, data)| InstructionId { kind: kind.into(), data }))?
     };
@@ -245,7 +246,9 @@ macro_rules! table_properties {
     };
     (@decode fields $body:ident) => { $body.many(OxmId::decode)? };
     (@decode tables $body:ident) => { $body.many(|list| list.u8("next table").map(TableId))? };
-    (@decode data $body:ident) => { $body.remainder() };
+    (@decode experimenter $body:ident) => {
+        Experimenter::decode(&mut $body)?
+    };
 }
 
 table_properties! {
@@ -277,8 +280,8 @@ table_properties! {
     ApplySetField = 14, fields(Vec<OxmId>), "apply_setfield";
     /// Fields to set by apply-actions of the table-miss flow.
     ApplySetFieldMiss = 15, fields(Vec<OxmId>), "apply_setfield_miss";
-    /// Whatever an experimenter defined: experimenter u32 | exp_type u32 | data.
-    Experimenter = 0xfffe, data(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::hex"))] Bytes), "experimenter";
+    /// Whatever an experimenter defined.
+    Experimenter = 0xfffe, experimenter(Experimenter), "experimenter";
     /// Whatever an experimenter defined for the table-miss flow.
-    ExperimenterMiss = 0xffff, data(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::hex"))] Bytes), "experimenter_miss";
+    ExperimenterMiss = 0xffff, experimenter(Experimenter), "experimenter_miss";
 }
