@@ -14,6 +14,7 @@ pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod cookie;
+pub mod decode;
 pub mod diff;
 pub mod discovery;
 pub mod engine;

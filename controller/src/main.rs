@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use controller::cli;
 use controller::config::{Config, ServeArgs};
@@ -21,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Run the controller
     Serve(ServeArgs),
+    /// Read OpenFlow messages as hex, one a line, and tell each as a line of JSON
+    Decode,
     #[command(flatten)]
     Call(cli::Command),
 }
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(args) => serve(args),
+        Command::Decode => decode(),
         Command::Call(command) => return cli::run(command),
     };
     match result {
@@ -36,6 +40,14 @@ fn main() -> ExitCode {
             eprintln!("isolane: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn decode() -> anyhow::Result<()> {
+    match controller::decode::run(io::stdin().lock(), io::stdout().lock()) {
+        // Whoever reads has seen enough, as with `| head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard input or output"),
     }
 }
 
