@@ -18,6 +18,11 @@ use crate::wire::{DecodeError, DecodeErrorKind, Reader, Scope, Writer};
 /// let reported = Match::new().vlan_vid_masked(VlanVid::tagged(100), VlanVid::EXACT).in_port(3);
 /// assert_ne!(reported, tagged);
 /// assert_eq!(reported.canonical(), tagged.canonical());
+///
+/// // Protocols bring their prerequisites with them, as in ovs-ofctl.
+/// let web = Match::new().tcp().ipv4_dst([10, 0, 0, 1]).tcp_dst(80);
+/// assert_eq!(web.to_string(), "tcp,nw_dst=10.0.0.1,tp_dst=80");
+/// assert!(web.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
@@ -70,6 +75,78 @@ impl Match {
         fields.sort_unstable_by(|a, b| a.key().cmp(&b.key()).then_with(|| a.cmp(b)));
         fields.dedup();
         Self { fields }
+    }
+
+    /// ARP frames: `arp` in `ovs-ofctl`.
+    #[must_use]
+    pub fn arp(self) -> Self {
+        self.eth_type(0x0806)
+    }
+
+    /// LLDP frames.
+    #[must_use]
+    pub fn lldp(self) -> Self {
+        self.eth_type(0x88cc)
+    }
+
+    /// IPv4: `ip` in `ovs-ofctl`.
+    #[must_use]
+    pub fn ip(self) -> Self {
+        self.eth_type(0x0800)
+    }
+
+    /// ICMP over IPv4.
+    #[must_use]
+    pub fn icmp(self) -> Self {
+        self.ip().ip_proto(1)
+    }
+
+    /// TCP over IPv4.
+    #[must_use]
+    pub fn tcp(self) -> Self {
+        self.ip().ip_proto(6)
+    }
+
+    /// UDP over IPv4.
+    #[must_use]
+    pub fn udp(self) -> Self {
+        self.ip().ip_proto(17)
+    }
+
+    /// SCTP over IPv4.
+    #[must_use]
+    pub fn sctp(self) -> Self {
+        self.ip().ip_proto(132)
+    }
+
+    /// IPv6.
+    #[must_use]
+    pub fn ipv6(self) -> Self {
+        self.eth_type(0x86dd)
+    }
+
+    /// ICMPv6 over IPv6.
+    #[must_use]
+    pub fn icmp6(self) -> Self {
+        self.ipv6().ip_proto(58)
+    }
+
+    /// TCP over IPv6.
+    #[must_use]
+    pub fn tcp6(self) -> Self {
+        self.ipv6().ip_proto(6)
+    }
+
+    /// UDP over IPv6.
+    #[must_use]
+    pub fn udp6(self) -> Self {
+        self.ipv6().ip_proto(17)
+    }
+
+    /// MPLS unicast.
+    #[must_use]
+    pub fn mpls(self) -> Self {
+        self.eth_type(0x8847)
     }
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {

@@ -1,15 +1,18 @@
-//! The parts of multipart replies to whole ones (1.3.5, 7.3.5).
+//! The parts of multiparts to whole ones (1.3.5, 7.3.5).
 
 use std::collections::HashMap;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::message::{
-    Body, Message, MultipartFlags, MultipartReply, MultipartReplyBody, MultipartType,
+    Body, ExperimenterMultipart, Message, MultipartFlags, MultipartReply, MultipartReplyBody,
+    MultipartRequest, MultipartRequestBody, MultipartType,
 };
 
-/// Joins the parts of multipart replies, several requests' at once.
+/// Joins the parts of multipart replies, and of requests, several at once.
 ///
 /// It holds at most `limit` bytes of messages, as they were on the wire, over all
-/// unfinished replies; what is decoded from them takes up to ten times that.
+/// that is unfinished; what is decoded from them takes up to ten times that.
 ///
 /// ```
 /// use openflow::{Message, MultipartFlags, MultipartReply, MultipartReplyBody, Reassembler};
@@ -29,25 +32,31 @@ pub struct Reassembler {
 
 #[derive(Debug)]
 struct Unfinished {
-    reply: MultipartReply,
+    multipart: Multipart,
     held: usize,
 }
 
-/// Why parts don't make a reply. The reply they belong to is given up.
+#[derive(Debug)]
+enum Multipart {
+    Request(MultipartRequest),
+    Reply(MultipartReply),
+}
+
+/// Why parts don't make a whole. What they belong to is given up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReassemblyError {
     /// The limit is reached; ask for less at once.
-    #[error("unfinished multipart replies of more than {limit} bytes, the last of xid {xid}")]
+    #[error("unfinished multiparts of more than {limit} bytes, the last of xid {xid}")]
     TooLong {
-        /// The reply that went over.
+        /// The one that went over.
         xid: u32,
         /// The limit in bytes.
         limit: usize,
     },
     /// A part is about something else than the parts before it.
-    #[error("a part of type {got} in the {wanted} reply of xid {xid}")]
+    #[error("a part of type {got} in the {wanted} multipart of xid {xid}")]
     Mixed {
-        /// The reply.
+        /// Which one.
         xid: u32,
         /// What the parts before are about.
         wanted: MultipartType,
@@ -55,9 +64,9 @@ pub enum ReassemblyError {
         got: MultipartType,
     },
     /// A second part of what has but one.
-    #[error("a second part in the {wanted} reply of xid {xid}, which can have but one")]
+    #[error("a second part in the {wanted} multipart of xid {xid}, which can have but one")]
     Single {
-        /// The reply.
+        /// Which one.
         xid: u32,
         /// What it is about.
         wanted: MultipartType,
@@ -71,38 +80,36 @@ impl Reassembler {
         Self { limit, held: 0, open: HashMap::new() }
     }
 
-    /// Takes a message of `length` bytes on the wire. A whole multipart reply, or any other
+    /// Takes a message of `length` bytes on the wire. A whole multipart, or any other
     /// message, comes back at once; a part is kept until the last one of its xid, which
-    /// brings the whole reply back, without `MORE`.
+    /// brings the whole back, without `MORE`.
     ///
     /// # Errors
     /// If the limit is reached or the parts don't belong together. What was held for
-    /// this xid is given up; other replies go on.
+    /// this xid is given up; others go on.
     pub fn push(
         &mut self,
         message: Message,
         length: usize,
     ) -> Result<Option<Message>, ReassemblyError> {
         let Message { xid, body } = message;
-        let Body::MultipartReply(part) = body else {
-            return Ok(Some(Message { xid, body }));
+        let part = match body {
+            Body::MultipartReply(reply) => Multipart::Reply(reply),
+            Body::MultipartRequest(request) => Multipart::Request(request),
+            body => return Ok(Some(Message { xid, body })),
         };
-        let more = part.more();
-        if !more && !self.open.contains_key(&xid) {
-            return Ok(Some(Message { xid, body: Body::MultipartReply(part) }));
-        }
+        let more = part.flags().contains(MultipartFlags::MORE);
         let mut whole = match self.take(xid) {
             Some(mut begun) => {
-                join(xid, &mut begun.reply, part)?;
+                begun.multipart = begun.multipart.join(xid, part)?;
                 begun
             }
-            None => Unfinished { reply: part, held: 0 },
+            None => Unfinished { multipart: part, held: 0 },
         };
-        whole.held += length;
         if !more {
-            whole.reply.flags = whole.reply.flags.without(MultipartFlags::MORE);
-            return Ok(Some(Message { xid, body: Body::MultipartReply(whole.reply) }));
+            return Ok(Some(Message { xid, body: whole.multipart.finish() }));
         }
+        whole.held += length;
         if self.held + whole.held > self.limit {
             return Err(ReassemblyError::TooLong { xid, limit: self.limit });
         }
@@ -129,10 +136,69 @@ impl Reassembler {
     }
 }
 
-fn join(xid: u32, whole: &mut MultipartReply, part: MultipartReply) -> Result<(), ReassemblyError> {
+impl Multipart {
+    fn flags(&self) -> MultipartFlags {
+        match self {
+            Self::Request(request) => request.flags,
+            Self::Reply(reply) => reply.flags,
+        }
+    }
+
+    fn kind(&self) -> MultipartType {
+        match self {
+            Self::Request(request) => request.multipart_type(),
+            Self::Reply(reply) => reply.multipart_type(),
+        }
+    }
+
+    fn finish(self) -> Body {
+        match self {
+            Self::Request(mut request) => {
+                request.flags = request.flags.without(MultipartFlags::MORE);
+                Body::MultipartRequest(request)
+            }
+            Self::Reply(mut reply) => {
+                reply.flags = reply.flags.without(MultipartFlags::MORE);
+                Body::MultipartReply(reply)
+            }
+        }
+    }
+
+    fn join(mut self, xid: u32, part: Self) -> Result<Self, ReassemblyError> {
+        let (wanted, got) = (self.kind(), part.kind());
+        let joined = match (&mut self, part) {
+            (Self::Request(whole), Self::Request(part)) => {
+                join_requests(&mut whole.body, part.body)
+            }
+            (Self::Reply(whole), Self::Reply(part)) => join_replies(&mut whole.body, part.body),
+            _ => false,
+        };
+        match joined {
+            true => Ok(self),
+            false if wanted == got => Err(ReassemblyError::Single { xid, wanted }),
+            false => Err(ReassemblyError::Mixed { xid, wanted, got }),
+        }
+    }
+}
+
+/// Whether the part belongs to the whole and can follow it.
+fn join_requests(whole: &mut MultipartRequestBody, part: MultipartRequestBody) -> bool {
+    use MultipartRequestBody as Ask;
+    match (whole, part) {
+        (Ask::TableFeatures(all), Ask::TableFeatures(more)) => all.extend(more),
+        (Ask::Experimenter(all), Ask::Experimenter(more)) => return join_experimenters(all, &more),
+        (Ask::Other { kind, data }, Ask::Other { kind: same, data: more }) if *kind == same => {
+            append(data, &more)
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Whether the part belongs to the whole and can follow it.
+fn join_replies(whole: &mut MultipartReplyBody, part: MultipartReplyBody) -> bool {
     use MultipartReplyBody as Answer;
-    let (wanted, got) = (whole.multipart_type(), part.multipart_type());
-    match (&mut whole.body, part.body) {
+    match (whole, part) {
         (Answer::Flow(all), Answer::Flow(more)) => all.extend(more),
         (Answer::Table(all), Answer::Table(more)) => all.extend(more),
         (Answer::PortStats(all), Answer::PortStats(more)) => all.extend(more),
@@ -143,8 +209,32 @@ fn join(xid: u32, whole: &mut MultipartReply, part: MultipartReply) -> Result<()
         (Answer::MeterConfig(all), Answer::MeterConfig(more)) => all.extend(more),
         (Answer::TableFeatures(all), Answer::TableFeatures(more)) => all.extend(more),
         (Answer::PortDesc(all), Answer::PortDesc(more)) => all.extend(more),
-        _ if wanted == got => return Err(ReassemblyError::Single { xid, wanted }),
-        _ => return Err(ReassemblyError::Mixed { xid, wanted, got }),
+        (Answer::Experimenter(all), Answer::Experimenter(more)) => {
+            return join_experimenters(all, &more);
+        }
+        (Answer::Other { kind, data }, Answer::Other { kind: same, data: more })
+            if *kind == same =>
+        {
+            append(data, &more);
+        }
+        _ => return false,
     }
-    Ok(())
+    true
+}
+
+fn join_experimenters(whole: &mut ExperimenterMultipart, part: &ExperimenterMultipart) -> bool {
+    let same = whole.experimenter == part.experimenter && whole.exp_type == part.exp_type;
+    if same {
+        append(&mut whole.data, &part.data);
+    }
+    same
+}
+
+/// Data whose structure isn't known can only be put behind what there is. Grows in place, so that
+/// many small parts aren't copied over and over.
+fn append(whole: &mut Bytes, part: &Bytes) {
+    let mut grown =
+        std::mem::take(whole).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    grown.extend_from_slice(part);
+    *whole = grown.freeze();
 }

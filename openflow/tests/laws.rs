@@ -9,7 +9,8 @@ use std::path::Path;
 
 use openflow::{
     Body, FlowModFlags, FrameError, Framer, Message, MultipartFlags, MultipartReply,
-    MultipartReplyBody, Reassembler, ReassemblyError, TableStats,
+    MultipartReplyBody, MultipartRequest, MultipartRequestBody, Reassembler, ReassemblyError,
+    TableStats,
 };
 use proptest::prelude::*;
 
@@ -175,13 +176,39 @@ fn parts_about_different_things_are_no_reply() {
     whole.push(part(1, true, 1), 100).unwrap();
     let ports = Message::new(1, MultipartReplyBody::PortDesc(vec![]));
     let error = whole.push(ports, 16).unwrap_err();
-    assert_eq!(error.to_string(), "a part of type port_desc in the table reply of xid 1");
+    assert_eq!(error.to_string(), "a part of type port_desc in the table multipart of xid 1");
     assert_eq!(whole.held(), 0);
     let sum =
         |flags| MultipartReply { flags, body: MultipartReplyBody::Aggregate(Default::default()) };
     whole.push(Message::new(1, sum(MultipartFlags::MORE)), 40).unwrap();
     let error = whole.push(Message::new(1, sum(MultipartFlags::EMPTY)), 40).unwrap_err();
     assert!(matches!(error, ReassemblyError::Single { xid: 1, .. }), "{error}");
+}
+
+#[test]
+fn requests_and_unknown_multiparts_are_joined_too() {
+    let mut whole = Reassembler::new(1000);
+    let request = |xid, flags, body| Message::new(xid, MultipartRequest { flags, body });
+    let tables = |count| MultipartRequestBody::TableFeatures(vec![Default::default(); count]);
+    assert_eq!(whole.push(request(1, MultipartFlags::MORE, tables(1)), 80), Ok(None));
+    assert_eq!(
+        whole.push(request(1, MultipartFlags::EMPTY, tables(2)), 144),
+        Ok(Some(request(1, MultipartFlags::EMPTY, tables(3))))
+    );
+    let other = |flags, data: &'static [u8]| {
+        Message::new(
+            2,
+            MultipartReply {
+                flags,
+                body: MultipartReplyBody::Other { kind: 99, data: data.into() },
+            },
+        )
+    };
+    for part in [&b"one "[..], b"two "] {
+        assert_eq!(whole.push(other(MultipartFlags::MORE, part), 20), Ok(None));
+    }
+    let joined = whole.push(other(MultipartFlags::EMPTY, b"three"), 21);
+    assert_eq!(joined, Ok(Some(other(MultipartFlags::EMPTY, b"one two three"))));
 }
 
 /// Flags and values without a name are kept.
