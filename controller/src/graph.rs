@@ -4,7 +4,7 @@
 //! a change of topology makes a new graph.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openflow::{DatapathId, PortNo};
@@ -12,6 +12,7 @@ use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
 
 use crate::model::{Encap, NetworkId, Place, spread};
+use crate::slice::{Out, Slice};
 
 /// A link that frames can cross, both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,9 +53,28 @@ pub struct Hop {
     pub encap: Encap,
 }
 
-/// Ports that may be on a network's tree, of switches that are avoided: what
-/// these hold for it can't be changed.
-pub type Limits = BTreeMap<DatapathId, BTreeSet<PortNo>>;
+/// What switches that are avoided hold of a network's tree: it can't be changed.
+pub type Limits = BTreeMap<DatapathId, TreePorts>;
+
+/// Ports of one switch that are on a network's tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TreePorts {
+    /// Floods leave by these.
+    pub sends: BTreeSet<PortNo>,
+    /// Floods are taken from these.
+    pub accepts: BTreeSet<PortNo>,
+}
+
+impl TreePorts {
+    /// Those of a slice.
+    pub fn of(slice: &Slice) -> Self {
+        let sends = slice.flood_out.iter().filter_map(|out| match out {
+            Out::Trunk(port, _) => Some(*port),
+            Out::Edge(_) => None,
+        });
+        Self { sends: sends.collect(), accepts: slice.flood_in.keys().copied().collect() }
+    }
+}
 
 /// The topology that paths and trees are computed from.
 #[derive(Debug, Default)]
@@ -140,24 +160,39 @@ impl Graph {
     /// The hops from a network's members to the root of its tree, each switch's
     /// once. The root is one that all members which can reach each other share;
     /// an avoided switch is one only if there is no other, and joins by a port
-    /// within its limits only.
+    /// that it has on the tree already. Avoided switches between which frames
+    /// already cross can't be parted: they join as one.
     pub fn tree(
         &self,
         network: NetworkId,
         members: &BTreeSet<DatapathId>,
         limits: &Limits,
     ) -> Vec<Hop> {
+        let limit = |place: Place| limits.get(&place.switch);
         let within = |place: Place| {
             !self.avoided.contains(&place.switch)
-                || limits.get(&place.switch).is_some_and(|ports| ports.contains(&place.port))
+                || limit(place).is_some_and(|ports| {
+                    ports.sends.contains(&place.port) && ports.accepts.contains(&place.port)
+                })
         };
-        let usable = |link: &Link| network.has_tags(link.encap) && within(link.a) && within(link.b);
+        let crosses = |from: Place, to: Place| {
+            limit(from).is_some_and(|ports| ports.sends.contains(&from.port))
+                && limit(to).is_some_and(|ports| ports.accepts.contains(&to.port))
+        };
+        let fixed = |link: &Link| {
+            let both = [link.a, link.b].iter().all(|end| self.avoided.contains(&end.switch));
+            both && network.has_tags(link.encap)
+                && (crosses(link.a, link.b) || crosses(link.b, link.a))
+        };
+        let usable = |link: &Link| {
+            network.has_tags(link.encap) && ((within(link.a) && within(link.b)) || fixed(link))
+        };
         let costs = |to: DatapathId| {
             // Without switches to avoid, the tree uses what paths use.
             if self.avoided.is_empty() {
                 self.distances_to(network, to)
             } else {
-                Some(Arc::new(self.costs(to, usable)?))
+                Some(Arc::new(self.costs(to, usable, fixed)?))
             }
         };
         let mut hops = Vec::new();
@@ -172,10 +207,15 @@ impl Graph {
             };
             let (part, rest) = left.into_iter().partition(reaches);
             left = rest;
+            let of_avoided = self.hops_of_avoided(network, &towards, usable, fixed);
+            let hop_from = |at: DatapathId| match of_avoided.get(&at) {
+                Some(hop) => Some(*hop),
+                None => self.closer(network, &towards, usable, at),
+            };
             for member in std::iter::once(first).chain::<BTreeSet<_>>(part) {
                 let mut at = member;
                 while joined.insert(at)
-                    && let Some(hop) = self.closer(network, &towards, usable, at)
+                    && let Some(hop) = hop_from(at)
                 {
                     hops.push(hop);
                     at = hop.to.switch;
@@ -183,6 +223,65 @@ impl Graph {
             }
         }
         hops
+    }
+
+    /// The hops of avoided switches among which frames cross: all leave by the
+    /// same one.
+    fn hops_of_avoided(
+        &self,
+        network: NetworkId,
+        costs: &Distances,
+        usable: impl Fn(&Link) -> bool + Copy,
+        fixed: impl Fn(&Link) -> bool,
+    ) -> BTreeMap<DatapathId, Hop> {
+        let mut hops = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for &first in &self.avoided {
+            if !seen.insert(first) {
+                continue;
+            }
+            let mut joined = vec![first];
+            let mut next = 0;
+            while let Some(&at) = joined.get(next) {
+                let peers = self.hops_over(at, &fixed).map(|hop| hop.to.switch);
+                joined.extend(peers.filter(|peer| seen.insert(*peer)));
+                next += 1;
+            }
+            let best = |hop: &Hop| {
+                let key = Link::new(hop.from, hop.to, hop.encap).key();
+                (spread(u64::from(network.value()), key), key)
+            };
+            let ways = joined.iter().filter_map(|at| self.closer(network, costs, usable, *at));
+            let way = ways.max_by_key(best);
+            hops.extend(way.map(|hop| (hop.from.switch, hop)));
+            let exit = way.map_or(first, |hop| hop.from.switch);
+            let mut reached = BTreeSet::from([exit]);
+            let mut queue = VecDeque::from([exit]);
+            while let Some(at) = queue.pop_front() {
+                for hop in self.hops_over(at, &fixed) {
+                    if reached.insert(hop.to.switch) {
+                        let back = Hop { from: hop.to, to: hop.from, encap: hop.encap };
+                        hops.insert(hop.to.switch, back);
+                        queue.push_back(hop.to.switch);
+                    }
+                }
+            }
+        }
+        hops
+    }
+
+    /// The hops from a switch over such links.
+    fn hops_over(
+        &self,
+        from: DatapathId,
+        such: impl Fn(&Link) -> bool,
+    ) -> impl Iterator<Item = Hop> {
+        let node = self.index.get(&from);
+        let edges = node.into_iter().flat_map(|node| self.graph.edges(*node));
+        edges.filter(move |edge| such(edge.weight())).map(move |edge| {
+            let (link, to) = (edge.weight(), self.graph[edge.target()]);
+            Hop { from: link.end_at(from), to: link.end_at(to), encap: link.encap }
+        })
     }
 
     fn root(&self, network: NetworkId, reachable: &Distances) -> Option<DatapathId> {
@@ -231,12 +330,18 @@ impl Graph {
         if let Some(known) = cache.get(&key) {
             return Some(Arc::clone(known));
         }
-        let costs = Arc::new(self.costs(to, |link| network.has_tags(link.encap))?);
+        let costs = Arc::new(self.costs(to, |link| network.has_tags(link.encap), |_| false)?);
         cache.insert(key, Arc::clone(&costs));
         Some(costs)
     }
 
-    fn costs(&self, to: DatapathId, usable: impl Fn(&Link) -> bool) -> Option<Distances> {
+    /// Costs over usable links; to cross a fixed one costs nothing.
+    fn costs(
+        &self,
+        to: DatapathId,
+        usable: impl Fn(&Link) -> bool,
+        fixed: impl Fn(&Link) -> bool,
+    ) -> Option<Distances> {
         let start = *self.index.get(&to)?;
         let mut costs = vec![u32::MAX; self.graph.node_count()];
         costs[start.index()] = 0;
@@ -247,7 +352,8 @@ impl Graph {
             }
             for edge in self.graph.edges(node).filter(|edge| usable(edge.weight())) {
                 let peer = edge.target();
-                let through = cost + self.cost_of(self.graph[peer]);
+                let step = if fixed(edge.weight()) { 0 } else { self.cost_of(self.graph[peer]) };
+                let through = cost + step;
                 if through < costs[peer.index()] {
                     costs[peer.index()] = through;
                     queue.push(Reverse((through, peer)));
@@ -322,7 +428,9 @@ mod tests {
             assert_eq!(hop.to.switch, DatapathId(2));
 
             let members = (1..=3).map(DatapathId).collect();
-            let limits = Limits::from([(DatapathId(2), BTreeSet::from([PortNo(2)]))]);
+            let both = BTreeSet::from([PortNo(2)]);
+            let ports = TreePorts { sends: both.clone(), accepts: both };
+            let limits = Limits::from([(DatapathId(2), ports)]);
             let tree = graph.tree(network, &members, &limits);
             let of_avoided: Vec<_> = tree
                 .iter()

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use controller::compile::{Host, Member, Network, compile_all};
-use controller::graph::{Graph, Link};
+use controller::graph::{Graph, Link, TreePorts};
 use controller::model::{Encap, NetworkId, Place};
 use controller::plan::{State, plan};
 use controller::routes::routes;
@@ -227,13 +227,6 @@ fn connected(fabric: &Fabric, up: &[bool]) -> bool {
     (2..=fabric.switches).all(|s| graph.next_hop(id, DatapathId(s), DatapathId(1)).is_some())
 }
 
-fn tree_ports(slice: Option<&Slice>) -> BTreeSet<PortNo> {
-    let Some(slice) = slice else { return BTreeSet::new() };
-    let sends =
-        |(port, encap): &(&PortNo, &Encap)| slice.flood_out.contains(&Out::Trunk(**port, **encap));
-    slice.flood_in.iter().filter(sends).map(|(port, _)| *port).collect()
-}
-
 /// Members on switches that answer hear each other's floods where links that
 /// are up join them, and whoever is away is not needed on the way.
 fn check_floods_reach(
@@ -276,7 +269,8 @@ fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<
         let gone: BTreeSet<_> =
             (1..=fabric.switches).map(DatapathId).filter(|id| is_away(*id, round)).collect();
         let graph = graph(fabric, &new.up).avoiding(gone.clone());
-        let limits = gone.iter().map(|id| (*id, tree_ports(slices.get(id)))).collect();
+        let limits =
+            gone.iter().filter_map(|id| Some((*id, TreePorts::of(slices.get(id)?)))).collect();
         let desired =
             compile_all(&network, &routes(network.id, &network.switches(), &graph, &limits));
         let ids: BTreeSet<_> = desired.keys().chain(slices.keys()).copied().collect();
@@ -306,11 +300,7 @@ fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<
             prop_assert_eq!(&slices, &desired);
         }
         check(&slices, &peers, new, new, &kept, steady)?;
-        // Several that are away at once may hold a part of the tree between
-        // them which nobody can change; then only the other laws are promised.
-        if gone.len() <= 1 {
-            check_floods_reach(fabric, &slices, &peers, new, &gone)?;
-        }
+        check_floods_reach(fabric, &slices, &peers, new, &gone)?;
         kept.extend(new.members.iter().filter(|place| is_away(place.switch, 1)));
         old = new.clone();
     }

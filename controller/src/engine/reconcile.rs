@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use openflow::{DatapathId, MacAddr, PortNo};
+use openflow::{DatapathId, MacAddr};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -16,14 +16,14 @@ use super::{Engine, Pending};
 use crate::compile::{Network, compile_all};
 use crate::cookie::Cookie;
 use crate::diff::diff;
-use crate::graph::Limits;
+use crate::graph::{Limits, TreePorts};
 use crate::installed::Held;
 use crate::lift::lift;
 use crate::lower::{lower, rewrite};
-use crate::model::{Encap, NetworkId, Place};
+use crate::model::{NetworkId, Place};
 use crate::plan::{self, Phase, State};
 use crate::routes::routes;
-use crate::slice::{Out, Slice};
+use crate::slice::Slice;
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
 use crate::views::{Standing, cut_for_want_of_tags, is_member};
 
@@ -184,19 +184,11 @@ impl Engine {
         self.retries.retain(|(_, other, _)| *other != id);
     }
 
-    /// The ports that switches which are avoided have on the network's tree.
+    /// What switches that are avoided hold of the network's tree.
     pub(super) fn limits(&self, id: NetworkId) -> Limits {
-        let tree_ports = |switch: &DatapathId| {
-            let held = self.installed.get(id, *switch).map(|held| &held.slice);
-            let both = |slice: &Slice| {
-                let sends = |(port, encap): &(&PortNo, &Encap)| {
-                    slice.flood_out.contains(&Out::Trunk(**port, **encap))
-                };
-                slice.flood_in.iter().filter(sends).map(|(port, _)| *port).collect()
-            };
-            (*switch, held.map(both).unwrap_or_default())
-        };
-        self.graph.avoided().iter().map(tree_ports).collect()
+        let held = |switch: &DatapathId| Some(&self.installed.get(id, *switch)?.slice);
+        let avoided = self.graph.avoided().iter();
+        avoided.filter_map(|switch| Some((*switch, TreePorts::of(held(switch)?)))).collect()
     }
 
     /// Each switch that holds or should hold something: both, side by side.
