@@ -271,7 +271,7 @@ mod tests {
     fn a_port_with_nobody_there_speaks_seldom_until_somebody_is() {
         let (a, b) = (place(1, 1), place(2, 1));
         let mut bench = Bench::new(&[a]);
-        let mut count = |bench: &mut Bench, linked: bool| {
+        let count = |bench: &mut Bench, linked: bool| {
             let mut sent = 0;
             for _ in 0..60 {
                 bench.now += Duration::from_secs(1);

@@ -305,7 +305,7 @@ impl Damage {
             Self::ExtraGroup(by) => {
                 let GroupId(mark) = id.group();
                 let group_id =
-                    GroupId((mark & 0xff00_0000) | (id.value() + by) % (NetworkId::MAX - 1) + 1);
+                    GroupId((mark & 0xff00_0000) | ((id.value() + by) % (NetworkId::MAX - 1) + 1));
                 let taken = groups.iter().any(|group| group.group_id == group_id);
                 let buckets = vec![Bucket::new([Action::output(1)])];
                 groups.extend((!taken).then_some(GroupDesc {

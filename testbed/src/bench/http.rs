@@ -1,4 +1,4 @@
-//! One client of the REST API, on one kept connection.
+//! One client of the REST API, on one connection that is kept while the server keeps it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -16,27 +16,24 @@ use super::numbers::Times;
 
 /// A client.
 pub struct Client {
-    address: String,
+    address: SocketAddr,
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("connecting to {address}"))?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Its failure shows in the next call.
-        tokio::spawn(connection);
-        Ok(Self { address: address.to_string(), sender })
+        Ok(Self { address, sender: sender(address).await? })
     }
 
     /// A call, and what it answers: status and body.
     pub async fn call(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, Bytes)> {
-        self.sender.ready().await?;
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        if self.sender.ready().await.is_err() {
+            // The server closes what was idle for long.
+            self.sender = sender(self.address).await?;
+        }
+        let host = self.address.to_string();
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -76,4 +73,14 @@ impl Client {
         times.add(begin.elapsed());
         Ok(())
     }
+}
+
+async fn sender(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+    let stream =
+        TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Its failure shows in the next call.
+    tokio::spawn(connection);
+    Ok(sender)
 }
