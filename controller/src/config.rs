@@ -50,6 +50,9 @@ pub struct ServeArgs {
     /// Seconds a switch may be away before traffic with another way is led around it [default: 30]
     #[arg(long, env = "ISOLANE_SWITCH_AWAY", value_name = "SECONDS")]
     pub switch_away: Option<f64>,
+    /// Seconds between two looks at whether a switch still holds what it should [default: 60]
+    #[arg(long, env = "ISOLANE_AUDIT_INTERVAL", value_name = "SECONDS")]
+    pub audit_interval: Option<f64>,
     /// Seconds of silence after which a switch is asked for an echo [default: 2]
     #[arg(long, env = "ISOLANE_ECHO_INTERVAL", value_name = "SECONDS")]
     pub echo_interval: Option<f64>,
@@ -75,6 +78,8 @@ pub struct Config {
     pub lldp: crate::discovery::Timing,
     /// How long a switch may be away before traffic is led around it.
     pub switch_away: Duration,
+    /// How often each switch is read and compared.
+    pub audit_interval: Duration,
     /// Silence before an echo request.
     pub echo_interval: Duration,
     /// Silence after it before the connection is closed.
@@ -163,6 +168,11 @@ impl Config {
             tls,
             lldp,
             switch_away: seconds("--switch-away", args.switch_away.or(file.switch_away), 30.0)?,
+            audit_interval: seconds(
+                "--audit-interval",
+                args.audit_interval.or(file.audit_interval),
+                60.0,
+            )?,
             echo_interval: seconds(
                 "--echo-interval",
                 args.echo_interval.or(file.echo_interval),

@@ -7,6 +7,7 @@
 //! heard must be signed, and fresh: its nonce left that very port within
 //! `limit`. While a switch of a link isn't connected, silence says nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,11 @@ impl Default for Timing {
 const PATIENCE: u32 = 10;
 /// How many intervals are between two of its announcements then.
 const SELDOM: u32 = 15;
+/// Announcements a second, over all ports without a link, that are worth it;
+/// where there are more ports each speaks less often.
+const PACE: u32 = 2000;
+/// Announcements at a time, so that other work isn't held up.
+const AT_ONCE: usize = 1000;
 
 /// What an announcement told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,11 @@ pub enum Heard {
 pub struct Discovery {
     timing: Timing,
     sent: HashMap<Place, Sent>,
+    /// When each port speaks next.
+    queue: BTreeSet<(Instant, Place)>,
     heard: BTreeMap<Place, BTreeMap<Place, Instant>>,
+    /// Where each port was heard: `heard`, the other way round.
+    heard_at: HashMap<Place, BTreeSet<Place>>,
 }
 
 #[derive(Debug)]
@@ -72,28 +82,40 @@ impl Discovery {
 
     /// Announces a port from now on; its first announcement is due at once.
     pub fn add(&mut self, place: Place, now: Instant) {
-        self.sent.entry(place).or_insert_with(|| Sent {
-            due: now,
-            alone: 0,
-            recent: VecDeque::new(),
-        });
+        if let Entry::Vacant(new) = self.sent.entry(place) {
+            new.insert(Sent { due: now, alone: 0, recent: VecDeque::new() });
+            self.queue.insert((now, place));
+        }
     }
 
     /// The port is no candidate any more, or is down: nothing that was heard
     /// there or from there counts. Returns whether a link may have gone.
     pub fn remove(&mut self, place: Place) -> bool {
-        self.sent.remove(&place);
-        let mut lost = self.heard.remove(&place).is_some();
-        for from in self.heard.values_mut() {
-            lost |= from.remove(&place).is_some();
+        if let Some(sent) = self.sent.remove(&place) {
+            self.queue.remove(&(sent.due, place));
         }
-        self.heard.retain(|_, from| !from.is_empty());
-        lost
+        let here = self.heard.get(&place).into_iter().flatten().map(|(from, _)| (place, *from));
+        let there = self.heard_at.get(&place).into_iter().flatten().map(|at| (*at, place));
+        let gone: Vec<_> = here.chain(there).collect();
+        for &(at, from) in &gone {
+            self.unhear(at, from);
+        }
+        !gone.is_empty()
     }
 
-    /// All ports that announce themselves.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.sent.keys().copied()
+    fn unhear(&mut self, at: Place, from: Place) {
+        if let Some(neighbours) = self.heard.get_mut(&at) {
+            neighbours.remove(&from);
+            if neighbours.is_empty() {
+                self.heard.remove(&at);
+            }
+        }
+        if let Some(places) = self.heard_at.get_mut(&from) {
+            places.remove(&at);
+            if places.is_empty() {
+                self.heard_at.remove(&from);
+            }
+        }
     }
 
     /// The ports whose announcement is due. Later ones are spread over the
@@ -102,17 +124,25 @@ impl Discovery {
     /// speaks less often: if somebody appears there, who is new speaks first.
     pub fn due(&mut self, now: Instant, linked: impl Fn(Place) -> bool) -> Vec<Place> {
         let interval = self.timing.interval;
+        let crowd = Duration::from_secs(self.sent.len() as u64) / PACE;
         let mut due = Vec::new();
-        for (&place, sent) in &mut self.sent {
-            if sent.due > now {
-                continue;
-            }
+        while due.len() < AT_ONCE
+            && let Some((at, place)) = self.queue.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.queue.remove(&(at, place));
+            let Some(sent) = self.sent.get_mut(&place) else { continue };
             let alone = !self.heard.contains_key(&place) && !linked(place);
             sent.alone = if alone { sent.alone.saturating_add(1) } else { 0 };
             let share = spread(place.switch.0, u64::from(place.port.0)) % 1000;
-            let pause = if sent.alone > PATIENCE { interval * SELDOM } else { interval };
+            let pause = match sent.alone {
+                0 => interval,
+                1..=PATIENCE => interval.max(crowd),
+                _ => (interval * SELDOM).max(crowd * 4),
+            };
             let first = sent.recent.is_empty();
-            sent.due = now + if first { interval * share as u32 / 1000 } else { pause };
+            // The first pause is cut short, by another share for each.
+            sent.due = now + if first { pause * share as u32 / 1000 } else { pause };
+            self.queue.insert((sent.due, place));
             due.push(place);
         }
         due
@@ -121,7 +151,9 @@ impl Discovery {
     /// Makes a port's announcement due now.
     pub fn hasten(&mut self, place: Place, now: Instant) {
         if let Some(sent) = self.sent.get_mut(&place) {
+            self.queue.remove(&(sent.due, place));
             sent.due = now;
+            self.queue.insert((now, place));
         }
     }
 
@@ -150,6 +182,7 @@ impl Discovery {
         }
         let neighbours = self.heard.entry(at).or_default();
         let new = neighbours.insert(from, now).is_none();
+        self.heard_at.entry(from).or_default().insert(at);
         let other = neighbours.keys().find(|other| **other != from).copied();
         match other {
             Some(other) if new => Heard::SecondNeighbour(other),
@@ -161,19 +194,21 @@ impl Discovery {
     /// Forgets what is silent for too long. Returns whether anything went.
     pub fn expire(&mut self, now: Instant, connected: impl Fn(DatapathId) -> bool) -> bool {
         let limit = self.timing.limit;
-        let mut lost = false;
+        let mut silent = Vec::new();
         for (at, neighbours) in &mut self.heard {
-            neighbours.retain(|from, heard| {
+            for (from, heard) in neighbours {
                 if !connected(at.switch) || !connected(from.switch) {
                     *heard = now;
                 }
-                let stays = now.duration_since(*heard) <= limit;
-                lost |= !stays;
-                stays
-            });
+                if now.duration_since(*heard) > limit {
+                    silent.push((*at, *from));
+                }
+            }
         }
-        self.heard.retain(|_, neighbours| !neighbours.is_empty());
-        lost
+        for &(at, from) in &silent {
+            self.unhear(at, from);
+        }
+        !silent.is_empty()
     }
 
     /// The links that were heard both ways, and whose ends hear nobody else.

@@ -11,6 +11,7 @@
 //! combined event costs time, never correctness. The engine never waits: what
 //! takes time is sent off, and its end comes back as an event.
 
+mod audit;
 mod base;
 mod changes;
 mod learning;
@@ -66,6 +67,7 @@ pub struct Engine {
     lldp_key: lldp::Key,
     timing: Timing,
     switch_away: Duration,
+    audit_interval: Duration,
     sessions: HashMap<DatapathId, Live>,
     /// Switches that hold networks nobody here knows of; left alone.
     foreign: HashSet<DatapathId>,
@@ -109,6 +111,7 @@ enum Pending {
     Base,
     Reread(NetworkId),
     Probe(NetworkId, MacAddr),
+    Audit,
 }
 
 /// Networks whose slices may not be as they should, each once; those that
@@ -192,6 +195,8 @@ pub struct EngineConfig {
     pub lldp_key: lldp::Key,
     /// How long a switch may be away before traffic is led around it.
     pub switch_away: Duration,
+    /// How often each switch is read and compared.
+    pub audit_interval: Duration,
 }
 
 /// Where sessions report.
@@ -227,6 +232,7 @@ impl Engine {
             lldp_key: config.lldp_key,
             timing: config.timing,
             switch_away: config.switch_away,
+            audit_interval: config.audit_interval,
             sessions: HashMap::new(),
             foreign: HashSet::new(),
             jobs: HashMap::new(),
@@ -318,6 +324,7 @@ impl Engine {
         self.pursue_probes(now);
         self.unmute(now);
         self.lead_around(now);
+        self.audit(now);
     }
 
     fn on_event(&mut self, event: Event) {
@@ -332,7 +339,7 @@ impl Engine {
                 self.on_port_status(dpid, session, reason, &port, now);
             }
             Event::FlowRemoved { dpid, session, removed } => {
-                self.on_flow_removed(dpid, session, &removed)
+                self.on_flow_removed(dpid, session, &removed, now);
             }
             Event::Applied { dpid, session, token, result } => {
                 self.on_applied(dpid, session, token, result, now)

@@ -10,7 +10,7 @@ use openflow::{DatapathId, PortNo};
 
 use crate::lift::Stray;
 use crate::model::{NetworkId, Place};
-use crate::slice::Slice;
+use crate::slice::{Out, Slice};
 
 /// One network on one switch.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,21 @@ impl Installed {
     pub fn networks_on(&self, switch: DatapathId) -> Vec<NetworkId> {
         let on = |held: &BTreeMap<DatapathId, Held>| held.contains_key(&switch);
         self.networks.iter().filter(|(_, held)| on(held)).map(|(id, _)| *id).collect()
+    }
+
+    /// Networks that use a port as a trunk.
+    pub fn using_trunk(&self, place: Place) -> Vec<NetworkId> {
+        let uses = |slice: &Slice| {
+            let mut outs = slice.hosts.values().chain(&slice.flood_out);
+            slice.flood_in.contains_key(&place.port)
+                || slice.known_in.contains_key(&place.port)
+                || outs.any(|out| matches!(out, Out::Trunk(port, _) if *port == place.port))
+        };
+        let using = |held: &BTreeMap<DatapathId, Held>| {
+            held.get(&place.switch)
+                .is_some_and(|held| uses(&held.slice) || held.sent.as_ref().is_some_and(uses))
+        };
+        self.networks.iter().filter(|(_, held)| using(held)).map(|(id, _)| *id).collect()
     }
 
     /// Whether any switch may still hold anything of a network: its id, tags

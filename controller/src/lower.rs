@@ -75,11 +75,10 @@ fn flows_of(network: NetworkId, rules: impl Iterator<Item = Rule>) -> Vec<Flow> 
 
 /// Writes a flow, in place of one with the same match.
 pub fn add(flow: &Flow) -> Body {
-    let flags =
-        if flow.idle_timeout == 0 { FlowModFlags::default() } else { FlowModFlags::SEND_FLOW_REM };
     Body::FlowMod(FlowMod {
         instructions: flow.instructions.clone(),
-        flags,
+        // So that a removal behind our back is noticed at once.
+        flags: FlowModFlags::SEND_FLOW_REM,
         ..strict(flow, FlowModCommand::Add)
     })
 }

@@ -70,6 +70,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         store: Box::new(Memory),
         lldp_key: Key::new(rand::random()),
         switch_away: config.switch_away,
+        audit_interval: config.audit_interval,
     })?;
     // The engine ends last: requests that are drained still need it.
     let engine_stop = CancellationToken::new();

@@ -65,6 +65,7 @@ impl Engine {
             return;
         }
         live.in_flight += 1;
+        live.audit.touch_base();
         live.base.retain(|rule| !remove.contains(rule));
         live.base.extend(set);
     }

@@ -308,9 +308,14 @@ impl Engine {
         switch: DatapathId,
         session: SessionId,
         removed: &FlowRemoved,
+        now: Instant,
     ) {
         let current = self.sessions.get(&switch).is_some_and(|live| live.session == session);
-        if !current || removed.reason == FlowRemovedReason::Delete {
+        if !current {
+            return;
+        }
+        if removed.reason != FlowRemovedReason::IdleTimeout {
+            self.look_into_removal(switch, removed, now);
             return;
         }
         let Some((network, Rule::Source(source @ Source::Learnt(port, mac)))) =

@@ -335,6 +335,9 @@ impl Engine {
 
     /// Changes the mirror, and wakes whoever waits for what becomes free.
     pub(super) fn hold(&mut self, id: NetworkId, switch: DatapathId, held: Held) {
+        if let Some(live) = self.sessions.get_mut(&switch) {
+            live.audit.touch(id);
+        }
         let freed = self.installed.set(id, switch, held);
         for place in freed {
             if let Some((_, port)) = self.sources().occupant(place) {
@@ -481,6 +484,7 @@ impl Engine {
             (Some(Pending::Reread(_)), Err(failure)) => {
                 live.handle.close(&format!("its tables can't be read: {failure}"));
             }
+            (Some(Pending::Audit), result) => self.on_audit(switch, result, now),
             (Some(Pending::Probe(id, mac)), result) => self.on_probe(id, mac, result.ok(), now),
             _ => {}
         }

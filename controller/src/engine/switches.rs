@@ -8,6 +8,7 @@ use openflow::{DatapathId, PortNo, PortReason};
 use tracing::{info, warn};
 
 use super::Engine;
+use super::audit::Audit;
 use crate::base::BaseRule;
 use crate::installed::Held;
 use crate::lift::{Lifted, lift};
@@ -31,6 +32,8 @@ pub(super) struct Live {
     pub base: BTreeSet<BaseRule>,
     /// Whether decisions it made may act for a moment after a barrier.
     pub caches: bool,
+    /// When it is read and compared next.
+    pub audit: Audit,
     /// Why its own flows aren't in place, if so.
     pub trouble: Option<String>,
 }
@@ -67,6 +70,7 @@ impl Engine {
             blocked: HashSet::new(),
             base: lifted.base.clone(),
             caches: connected.desc.hw_desc.as_bytes() == b"Open vSwitch",
+            audit: Audit::new(id, now, self.audit_interval),
             trouble: None,
         };
         if self.sessions.insert(id, live).is_some() {
@@ -368,10 +372,10 @@ impl Engine {
         self.topology_settled = now;
         let heard = self.discovery.links();
         let before: BTreeSet<_> = self.topology.links().copied().collect();
-        let taken: BTreeSet<_> = self
-            .discovery
-            .places()
-            .chain(heard.iter().flat_map(|(a, b)| [*a, *b]))
+        let taken: BTreeSet<_> = heard
+            .iter()
+            .flat_map(|(a, b)| [*a, *b])
+            .chain(before.iter().flat_map(|link| [link.a, link.b]))
             .chain(self.declared_ends())
             .filter(|place| {
                 self.installed.is_edge(*place) || self.sources().occupant(*place).is_some()
@@ -397,6 +401,11 @@ impl Engine {
             self.refresh_port(link.b);
         }
         self.graph = self.topology.graph().avoiding(self.long_away(now));
+        // Who uses a link that changed is helped first.
+        for link in before.symmetric_difference(&after) {
+            let users = [link.a, link.b].map(|place| self.installed.using_trunk(place));
+            users.into_iter().flatten().for_each(|network| self.dirty.push(network, true));
+        }
         self.mark_all();
     }
 

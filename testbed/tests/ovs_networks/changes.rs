@@ -65,6 +65,8 @@ fn a_port_comes_and_goes(topology: Topology, trunks: Trunks) -> Checked {
         assert!(blue.iter().all(|host| seen.heard.at(host).is_empty()), "{name}: {}", seen.heard);
     }
     assert_eq!(lab.openflow_warnings(), [""; 0]);
+    let metrics = controller.rest().get("/metrics")?.to_string();
+    assert!(!metrics.contains("isolane_flows_repaired_total"), "nobody else changed anything");
     Ok(())
 }
 

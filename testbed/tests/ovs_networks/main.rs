@@ -3,6 +3,7 @@
 // All of this is test code, its helpers too.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod audit;
 mod changes;
 mod hammer;
 mod reconnect;
