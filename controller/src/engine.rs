@@ -17,6 +17,7 @@ mod changes;
 mod learning;
 mod reconcile;
 mod status;
+mod storing;
 mod switches;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -40,10 +41,11 @@ use crate::store::Store;
 use crate::topology::Topology;
 use crate::views::Sources;
 
-pub use changes::Started;
+pub use storing::{Started, Stored};
 
 use learning::{Alarm, Probe};
 use reconcile::{Job, Report};
+use storing::Storing;
 use switches::{Live, Refused};
 
 /// How often timers are looked at.
@@ -56,8 +58,16 @@ type Call = Box<dyn FnOnce(&mut Engine) + Send>;
 
 /// All state, and what is under way.
 pub struct Engine {
+    /// Desired state, as it is stored: all that is acted upon and told.
     intents: Intents,
+    /// The same with what was accepted and isn't stored yet: changes are
+    /// checked against it.
+    accepted: Intents,
+    /// Changes that are being stored, in order.
+    storing: VecDeque<Storing>,
+    next_batch: u64,
     store: Box<dyn Store>,
+    store_ended: bool,
     topology: Topology,
     discovery: Discovery,
     hosts: Hosts,
@@ -218,12 +228,17 @@ impl Engine {
         for record in store.load()? {
             intents.apply(record);
         }
+        let accepted = intents.clone();
         let held_networks = intents.networks().next().is_some();
         let ids = Ids::new(intents.networks().map(|network| network.id));
         Ok(Self {
             ids,
             intents,
+            accepted,
+            storing: VecDeque::new(),
+            next_batch: 1,
             store,
+            store_ended: false,
             topology: Topology::default(),
             discovery: Discovery::new(config.timing),
             hosts: Hosts::default(),
@@ -277,6 +292,7 @@ impl Engine {
         mut calls: mpsc::Receiver<Call>,
         stop: CancellationToken,
     ) {
+        let mut outcomes = self.store.outcomes();
         loop {
             let lingering = self.lingering.first().map(|(until, _)| *until);
             let due = [lingering, self.topology_due]
@@ -287,6 +303,7 @@ impl Engine {
             let busy = !self.dirty.order.is_empty();
             tokio::select! {
                 () = stop.cancelled() => return,
+                outcome = outcomes.recv(), if !self.store_ended => self.on_outcome(outcome),
                 Some(event) = inputs.events.recv() => self.on_event(event),
                 Some(call) = calls.recv() => call(&mut self),
                 Some(punt) = inputs.punts.recv() => self.on_punt(&punt),
@@ -371,5 +388,15 @@ impl Engine {
             installed: &self.installed,
             muted: &self.muted,
         }
+    }
+
+    /// The same for checks of changes: with what isn't stored yet.
+    fn accepted_sources(&self) -> Sources<'_> {
+        Sources { intents: &self.accepted, ..self.sources() }
+    }
+
+    /// Whether a network with this id is there, or soon will be.
+    fn has_id(&self, id: NetworkId) -> bool {
+        self.intents.has_id(id) || self.accepted.has_id(id)
     }
 }

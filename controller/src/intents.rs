@@ -2,19 +2,25 @@
 //! operators say of switches.
 //!
 //! Plain data with its invariants; nothing here knows which switches live.
-//! Changes are values ([`Record`]), which the store keeps and replays.
+//! Changes are values ([`Record`]), which the store keeps and replays: the
+//! fields here are what its file holds, so one that is added needs
+//! `#[serde(default)]`, and one that goes or means something else a migration
+//! (see `store::format`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use api::types::{NetworkSpec, PortSpec};
 use api::values::{NetworkName, Pattern, SetName};
 use openflow::DatapathId;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Encap, Name, NetworkId, PortAt, PortRef, SwitchRef};
 
 /// A network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NetworkRecord {
     /// Its number; tags, groups and cookies follow from it.
     pub id: NetworkId,
@@ -25,7 +31,8 @@ pub struct NetworkRecord {
 }
 
 /// A port in a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PortRecord {
     /// The network's name.
     pub network: NetworkName,
@@ -56,7 +63,8 @@ impl LinkEnds {
 }
 
 /// What an operator says of a switch, in place of what it says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SwitchSpec {
     /// Its name.
     pub name: Option<Name>,
@@ -88,12 +96,15 @@ pub enum Record {
 }
 
 /// All of desired state.
+///
+/// There are two: one of what is stored, one of what was accepted. They share
+/// what is in both.
 #[derive(Clone, Debug, Default)]
 pub struct Intents {
-    networks: BTreeMap<NetworkName, NetworkRecord>,
+    networks: BTreeMap<NetworkName, Arc<NetworkRecord>>,
     names: BTreeMap<NetworkId, NetworkName>,
-    ports: BTreeMap<PortAt, PortRecord>,
-    ports_of: BTreeMap<NetworkName, BTreeSet<PortAt>>,
+    ports: BTreeMap<Arc<PortAt>, Arc<PortRecord>>,
+    ports_of: BTreeMap<NetworkName, BTreeSet<Arc<PortAt>>>,
     links: BTreeMap<LinkEnds, Encap>,
     switches: BTreeMap<DatapathId, SwitchSpec>,
     next_age: u64,
@@ -103,22 +114,13 @@ impl Intents {
     /// Makes a change. Changes come checked: a port's network exists.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::Network(network) => {
-                let name = network.spec.name.clone();
-                self.names.insert(network.id, name.clone());
-                self.networks.insert(name, network);
-            }
+            Record::Network(network) => self.put_network(Arc::new(network)),
             Record::NoNetwork(name) => {
                 if let Some(network) = self.networks.remove(&name) {
                     self.names.remove(&network.id);
                 }
             }
-            Record::Port(at, port) => {
-                self.drop_port(&at);
-                self.next_age = self.next_age.max(port.age + 1);
-                self.ports_of.entry(port.network.clone()).or_default().insert(at.clone());
-                self.ports.insert(at, port);
-            }
+            Record::Port(at, port) => self.put_port(Arc::new(at), Arc::new(port)),
             Record::NoPort(at) => self.drop_port(&at),
             Record::Link(ends, encap) => {
                 self.links.insert(ends, encap);
@@ -133,6 +135,59 @@ impl Intents {
                 self.switches.remove(&id);
             }
         }
+    }
+
+    /// Makes a change that another one has made, and shares what it holds.
+    pub fn follow(&mut self, record: &Record, other: &Self) {
+        match record {
+            Record::Port(at, port) => match other.ports.get_key_value(at) {
+                Some((at, held)) if **held == *port => {
+                    self.put_port(Arc::clone(at), Arc::clone(held));
+                }
+                _ => self.apply(record.clone()),
+            },
+            other => self.apply(other.clone()),
+        }
+    }
+
+    /// Makes what a record is about as it is in another one: takes it back.
+    pub fn revert(&mut self, record: &Record, other: &Self) {
+        match record {
+            Record::Network(NetworkRecord { spec: NetworkSpec { name, .. }, .. })
+            | Record::NoNetwork(name) => {
+                self.apply(Record::NoNetwork(name.clone()));
+                if let Some(network) = other.networks.get(name) {
+                    self.put_network(Arc::clone(network));
+                }
+            }
+            Record::Port(at, _) | Record::NoPort(at) => {
+                self.drop_port(at);
+                if let Some((at, port)) = other.ports.get_key_value(at) {
+                    self.put_port(Arc::clone(at), Arc::clone(port));
+                }
+            }
+            Record::Link(ends, _) | Record::NoLink(ends) => self.apply(match other.link(ends) {
+                Some(encap) => Record::Link(ends.clone(), encap),
+                None => Record::NoLink(ends.clone()),
+            }),
+            Record::Switch(id, _) | Record::NoSwitch(id) => self.apply(match other.switch(*id) {
+                Some(spec) => Record::Switch(*id, spec.clone()),
+                None => Record::NoSwitch(*id),
+            }),
+        }
+    }
+
+    fn put_network(&mut self, network: Arc<NetworkRecord>) {
+        let name = network.spec.name.clone();
+        self.names.insert(network.id, name.clone());
+        self.networks.insert(name, network);
+    }
+
+    fn put_port(&mut self, at: Arc<PortAt>, port: Arc<PortRecord>) {
+        self.drop_port(&at);
+        self.next_age = self.next_age.max(port.age + 1);
+        self.ports_of.entry(port.network.clone()).or_default().insert(Arc::clone(&at));
+        self.ports.insert(at, port);
     }
 
     fn drop_port(&mut self, at: &PortAt) {
@@ -152,7 +207,7 @@ impl Intents {
 
     /// A network by name.
     pub fn network(&self, name: &NetworkName) -> Option<&NetworkRecord> {
-        self.networks.get(name)
+        self.networks.get(name).map(|network| &**network)
     }
 
     /// The name of the network with this id.
@@ -162,12 +217,12 @@ impl Intents {
 
     /// The network with this id.
     pub fn by_id(&self, id: NetworkId) -> Option<&NetworkRecord> {
-        self.networks.get(self.names.get(&id)?)
+        self.network(self.names.get(&id)?)
     }
 
     /// All networks, by name.
     pub fn networks(&self) -> impl Iterator<Item = &NetworkRecord> {
-        self.networks.values()
+        self.networks.values().map(|network| &**network)
     }
 
     /// Whether a network id is taken by a network that should exist.
@@ -177,13 +232,13 @@ impl Intents {
 
     /// A port by its reference.
     pub fn port(&self, at: &PortAt) -> Option<&PortRecord> {
-        self.ports.get(at)
+        self.ports.get(at).map(|port| &**port)
     }
 
     /// The ports of a network.
     pub fn ports_of(&self, network: &NetworkName) -> impl Iterator<Item = (&PortAt, &PortRecord)> {
         let ports = self.ports_of.get(network).into_iter().flatten();
-        ports.filter_map(|at| Some((at, self.ports.get(at)?)))
+        ports.filter_map(|at| Some((&**at, self.port(at)?)))
     }
 
     /// How many ports a network has.
@@ -193,7 +248,7 @@ impl Intents {
 
     /// All ports.
     pub fn ports(&self) -> impl Iterator<Item = (&PortAt, &PortRecord)> {
-        self.ports.iter()
+        self.ports.iter().map(|(at, port)| (&**at, &**port))
     }
 
     /// All ports given by this reference to their switch.
@@ -202,7 +257,8 @@ impl Intents {
         switch: &'a SwitchRef,
     ) -> impl Iterator<Item = (&'a PortAt, &'a PortRecord)> {
         let from = PortAt { switch: switch.clone(), port: PortRef::Number(0) };
-        self.ports.range(from..).take_while(move |(at, _)| at.switch == *switch)
+        let ports = self.ports.range::<PortAt, _>(from..).map(|(at, port)| (&**at, &**port));
+        ports.take_while(move |(at, _)| at.switch == *switch)
     }
 
     /// Declared links.
@@ -218,5 +274,76 @@ impl Intents {
     /// What is said of a switch.
     pub fn switch(&self, id: DatapathId) -> Option<&SwitchSpec> {
         self.switches.get(&id)
+    }
+
+    /// All that is said of switches.
+    pub fn switches(&self) -> impl Iterator<Item = (DatapathId, &SwitchSpec)> {
+        self.switches.iter().map(|(id, spec)| (*id, spec))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(n: u64) -> Record {
+        let blue: NetworkName = "blue".parse().unwrap();
+        let network = |name: &NetworkName, limit: u64| {
+            let spec = serde_json::json!({ "name": name, "mac_limit": limit });
+            let spec = serde_json::from_value(spec).unwrap();
+            Record::Network(NetworkRecord { id: NetworkId::new(1).unwrap(), spec, set: None })
+        };
+        let port = |number: u64| PortAt {
+            switch: "s1".parse().unwrap(),
+            port: PortRef::number(number).unwrap(),
+        };
+        let ends = LinkEnds::new(port(1), port(2));
+        match n % 10 {
+            0 => network(&blue, n % 1000),
+            1 => Record::NoNetwork(blue),
+            2..=4 => {
+                let since = SystemTime::UNIX_EPOCH;
+                let (spec, age) = (PortSpec::default(), n);
+                Record::Port(
+                    port(n % 3 + 1),
+                    PortRecord { network: blue, spec, set: None, age, since },
+                )
+            }
+            5 => Record::NoPort(port(n % 3 + 1)),
+            6 => Record::Link(ends, if n % 20 == 6 { Encap::Vlan } else { Encap::TunId }),
+            7 => Record::NoLink(ends),
+            8 => Record::Switch(
+                DatapathId(n % 3),
+                SwitchSpec { name: Name::new(format!("s{n}")).ok(), ..SwitchSpec::default() },
+            ),
+            _ => Record::NoSwitch(DatapathId(n % 3)),
+        }
+    }
+
+    fn shown(intents: &Intents) -> String {
+        let Intents { networks, names, ports, ports_of, links, switches, next_age: _ } = intents;
+        format!("{networks:?} {names:?} {ports:?} {ports_of:?} {links:?} {switches:?}")
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let mut stored = Intents::default();
+        let mut accepted = Intents::default();
+        let mut seed = 7_u64;
+        for _ in 0..2000 {
+            let mut next = || {
+                seed = crate::model::spread(seed, 1);
+                seed >> 3
+            };
+            let refused: Vec<_> = (0..next() % 6).map(|_| record(next())).collect();
+            refused.iter().for_each(|record| accepted.apply(record.clone()));
+            refused.iter().for_each(|record| accepted.revert(record, &stored));
+            assert_eq!(shown(&accepted), shown(&stored), "{refused:?}");
+
+            let kept = record(next());
+            accepted.apply(kept.clone());
+            stored.follow(&kept, &accepted);
+            assert_eq!(shown(&accepted), shown(&stored), "{kept:?}");
+        }
     }
 }

@@ -6,13 +6,23 @@ use std::fmt;
 
 pub use api::name::{Dpid, Name, PortRef, SwitchRef};
 use openflow::{DatapathId, GroupId, PortNo};
+use serde::{Deserialize, Serialize};
 
 /// One virtual network's number. Its tags, group, cookie and metadata follow
 /// from it by arithmetic, so that no two places can disagree about them.
 ///
 /// Range 1 to 2^23 − 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
 pub struct NetworkId(u32);
+
+impl TryFrom<u32> for NetworkId {
+    type Error = String;
+
+    fn try_from(id: u32) -> Result<Self, String> {
+        Self::new(id).ok_or_else(|| format!("{id} is no network id; 1 to {} are", Self::MAX))
+    }
+}
 
 impl NetworkId {
     /// The largest id: its flood tag is the largest 24-bit tunnel id.
@@ -75,7 +85,8 @@ impl fmt::Display for NetworkId {
 }
 
 /// How a trunk carries a network's tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Encap {
     /// An 802.1Q tag around whatever the tenant sent: 2,047 networks.
     Vlan,

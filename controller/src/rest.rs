@@ -43,17 +43,21 @@ impl Rest {
 
     /// Waits until a change is durable and, if asked to, installed.
     async fn finish<T>(&self, started: Started<T>, wait: Wait) -> Result<(T, Ack), Problem> {
-        let Started { done, committed, settled } = started;
-        match committed.await {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => return Err(Problem::new(ProblemKind::StoreUnavailable, reason)),
+        let Started { done, stored } = started;
+        let settled = match stored.await {
+            Ok(Ok(settled)) => settled,
+            Ok(Err(reason)) => {
+                let detail =
+                    format!("The change was not made, because it can't be stored: {reason}.");
+                return Err(Problem::new(ProblemKind::StoreUnavailable, detail));
+            }
             Err(_) => {
                 return Err(Problem::new(
                     ProblemKind::NotReady,
                     "The controller is shutting down.",
                 ));
             }
-        }
+        };
         let (networks, waits): (Vec<NetworkId>, Vec<_>) = settled.into_iter().unzip();
         let late = match wait {
             Wait::Stored => false,

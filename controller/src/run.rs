@@ -26,7 +26,7 @@ use crate::engine::{Engine, EngineConfig, Inputs};
 use crate::lldp::Key;
 use crate::rest::Rest;
 use crate::southbound::{self, EventSink, SouthboundConfig};
-use crate::store::Memory;
+use crate::store::Disk;
 
 /// Events that may wait for the engine; sessions wait when it is behind.
 const EVENTS: usize = 4096;
@@ -41,15 +41,13 @@ const PUNTS: usize = 4096;
 /// can't be opened; the text says which and why.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let metrics = PrometheusBuilder::new().install_recorder().context("can't set up metrics")?;
+    let store = Disk::open(&config.data_dir)?;
     let openflow = southbound::listen(config.openflow, 4096)
         .with_context(|| format!("can't listen for switches on {}", config.openflow))?;
     let tls = config.tls.as_ref().map(read_tls).transpose()?;
     let http = TcpListener::bind(config.http)
         .await
         .with_context(|| format!("can't listen for the REST API on {}", config.http))?;
-    warn!(
-        "state is kept in memory only: networks and ports are gone when this process ends; switches keep their flows"
-    );
     if !config.openflow.ip().is_loopback() {
         warn!(address = %config.openflow, "switches connect without TLS: whoever reaches this address can be a switch");
     }
@@ -67,7 +65,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let (sink, events, punts) = EventSink::channel(EVENTS, PUNTS);
     let engine = Engine::new(EngineConfig {
         timing: config.lldp,
-        store: Box::new(Memory),
+        store: Box::new(store),
         lldp_key: Key::new(rand::random()),
         switch_away: config.switch_away,
         audit_interval: config.audit_interval,

@@ -37,7 +37,7 @@ impl Controller {
         let (_sink, events, punts) = EventSink::channel(16, 16);
         let config = EngineConfig {
             timing: Timing::default(),
-            store: Box::new(Memory),
+            store: Box::new(Memory::default()),
             lldp_key: Key::new([7; 32]),
             switch_away: Duration::from_secs(30),
             audit_interval: Duration::from_secs(60),

@@ -1,6 +1,6 @@
-//! What callers may change, checked against what is there. Each change is a
-//! list of records, all or nothing; it takes effect in memory at once and is
-//! answered when it is durable.
+//! What callers may change, checked against what is there and what is being
+//! stored. Each change is a list of records, all or nothing; it takes effect
+//! once they are stored (see `storing`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
@@ -12,24 +12,12 @@ use api::types::{
 use api::values::{NetworkName, SetName};
 use api::{Problem, ProblemKind};
 use openflow::DatapathId;
-use tokio::sync::oneshot;
 use tracing::info;
 
 use super::Engine;
-use crate::intents::{LinkEnds, NetworkRecord, PortRecord, Record, SwitchSpec};
+use super::storing::{Parts, Started};
+use crate::intents::{Intents, LinkEnds, NetworkRecord, PortRecord, Record, SwitchSpec};
 use crate::model::{Dpid, Encap, NetworkId, Place, PortAt, SwitchRef};
-use crate::store::Committed;
-
-/// A change that was accepted and is on its way.
-pub struct Started<T> {
-    /// What was done.
-    pub done: T,
-    /// Resolves once it is durable.
-    pub committed: Committed,
-    /// Resolve once these networks are as they should be, as far as their
-    /// switches can be reached.
-    pub settled: Vec<(NetworkId, oneshot::Receiver<()>)>,
-}
 
 /// What an `apply` changes, worked out before anything is changed.
 #[derive(Default)]
@@ -45,21 +33,6 @@ struct Draft {
 }
 
 impl Engine {
-    fn start<T>(
-        &mut self,
-        done: T,
-        records: Vec<Record>,
-        touched: impl IntoIterator<Item = NetworkId>,
-    ) -> Started<T> {
-        for record in &records {
-            self.held_networks |= matches!(record, Record::Network(_));
-            self.intents.apply(record.clone());
-        }
-        let committed = self.store.commit(&records);
-        let settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
-        Started { done, committed, settled }
-    }
-
     /// Makes a network, or changes it. With `only_new` a different one of the
     /// same name is a problem.
     ///
@@ -70,18 +43,24 @@ impl Engine {
         spec: NetworkSpec,
         only_new: bool,
     ) -> Result<Started<Change>, Problem> {
-        let existing = self.intents.network(&spec.name).cloned();
+        let existing = self.accepted.network(&spec.name).cloned();
+        let mut taken = Vec::new();
         let (change, record) = match existing {
             Some(record) if record.spec == spec => {
-                return Ok(self.start(Change::Unchanged, Vec::new(), [record.id]));
+                return Ok(self.start_on(Change::Unchanged, Vec::new(), [record.id]));
             }
             Some(_) if only_new => return Err(Problem::network_exists(&spec.name)),
             Some(record) => (Change::Updated, NetworkRecord { spec, ..record }),
-            None => (Change::Created, NetworkRecord { id: self.take_id()?, spec, set: None }),
+            None => {
+                let id = self.take_id()?;
+                taken.push(id);
+                (Change::Created, NetworkRecord { id, spec, set: None })
+            }
         };
         info!(network = %record.spec.name, id = %record.id, ?change, "network");
         let id = record.id;
-        Ok(self.start(change, vec![Record::Network(record)], [id]))
+        let parts = Parts { records: vec![Record::Network(record)], taken };
+        Ok(self.start_on(change, parts, [id]))
     }
 
     fn take_id(&mut self) -> Result<NetworkId, Problem> {
@@ -101,23 +80,24 @@ impl Engine {
         name: &NetworkName,
         force: bool,
     ) -> Result<Started<()>, Problem> {
-        let Some(record) = self.intents.network(name) else {
-            return Ok(self.start((), Vec::new(), []));
+        let Some(record) = self.accepted.network(name) else {
+            return Ok(self.start_on((), Vec::new(), []));
         };
         let id = record.id;
-        let ports: Vec<_> = self.intents.ports_of(name).map(|(at, _)| at.clone()).collect();
+        let ports: Vec<_> = self.accepted.ports_of(name).map(|(at, _)| at.clone()).collect();
         if !ports.is_empty() && !force {
             return Err(Problem::network_in_use(name, ports.len()));
         }
-        let places: Vec<_> = ports.iter().filter_map(|at| self.topology.resolve(at)).collect();
-        let mut records: Vec<_> = ports.into_iter().map(Record::NoPort).collect();
+        let mut records: Vec<_> = ports.iter().cloned().map(Record::NoPort).collect();
         records.push(Record::NoNetwork(name.clone()));
         info!(network = %name, %id, "network deleted");
-        self.release(id);
-        self.ask_again(id);
-        let started = self.start((), records, [id]);
-        self.left(&places);
-        Ok(started)
+        Ok(self.start((), records, move |engine| {
+            engine.release(id);
+            engine.ask_again(id);
+            let places = ports.iter().filter_map(|at| engine.topology.resolve(at));
+            engine.left(&places.collect::<Vec<_>>());
+            vec![id]
+        }))
     }
 
     fn release(&mut self, id: NetworkId) {
@@ -142,6 +122,19 @@ impl Engine {
         self.sources().occupant(self.topology.resolve(at)?)
     }
 
+    /// The same for changes: also what isn't stored yet counts.
+    fn accepted_at(&self, at: &PortAt) -> Option<(PortAt, &PortRecord)> {
+        if let Some(port) = self.accepted.port(at) {
+            return Some((at.clone(), port));
+        }
+        self.accepted_sources().occupant(self.topology.resolve(at)?)
+    }
+
+    /// The id of the network with this name, for changes.
+    fn accepted_id(&self, name: &NetworkName) -> Option<NetworkId> {
+        self.accepted.network(name).map(|network| network.id)
+    }
+
     /// Puts a port into a network.
     ///
     /// # Errors
@@ -152,14 +145,14 @@ impl Engine {
         at: PortAt,
         spec: PortSpec,
     ) -> Result<Started<Change>, Problem> {
-        let id = self.network(name)?.id;
-        let existing = self.attached(&at).map(|(at, port)| (at, port.clone()));
+        let id = self.accepted_id(name).ok_or_else(|| Problem::network_not_found(name))?;
+        let existing = self.accepted_at(&at).map(|(at, port)| (at, port.clone()));
         let (change, record) = match existing {
             Some((_, port)) if port.network != *name => {
                 return Err(Problem::port_in_use(&at.switch, &at.port, &port.network));
             }
             Some((_, port)) if port.spec == spec => {
-                return Ok(self.start(Change::Unchanged, Vec::new(), [id]));
+                return Ok(self.start_on(Change::Unchanged, Vec::new(), [id]));
             }
             Some((known, port)) => {
                 (Change::Updated, Record::Port(known, PortRecord { spec, ..port }))
@@ -172,9 +165,10 @@ impl Engine {
                 )
             }
         };
-        let started = self.start(change, vec![record], [id]);
-        self.joined(&at);
-        Ok(started)
+        Ok(self.start(change, vec![record], move |engine| {
+            engine.joined(&at);
+            vec![id]
+        }))
     }
 
     fn new_port(
@@ -188,7 +182,7 @@ impl Engine {
             network,
             spec,
             set,
-            age: self.intents.next_age() + later,
+            age: self.accepted.next_age() + later,
             since: SystemTime::now(),
         }
     }
@@ -198,7 +192,7 @@ impl Engine {
         let link = place.and_then(|place| self.topology.link_at(place));
         let trunk = link.is_some_and(|link| link.up || link.declared);
         let declared =
-            self.intents.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
+            self.accepted.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
         if trunk || declared { Err(Problem::port_is_trunk(&at.switch, &at.port)) } else { Ok(()) }
     }
 
@@ -223,21 +217,21 @@ impl Engine {
 
     /// Takes a port out of a network. Not being there is no problem.
     pub fn delete_port(&mut self, name: &NetworkName, at: &PortAt) -> Started<bool> {
-        let id = self.intents.network(name).map(|network| network.id);
+        let id = self.accepted_id(name);
         let known =
-            self.attached(at).filter(|(_, port)| port.network == *name).map(|(known, _)| known);
+            self.accepted_at(at).filter(|(_, port)| port.network == *name).map(|(known, _)| known);
         let (Some(id), Some(known)) = (id, known) else {
             // A detach that is repeated waits for the first one.
-            return self.start(false, Vec::new(), id);
+            return self.start_on(false, Vec::new(), id);
         };
-        let place = self.topology.resolve(&known);
-        self.ask_again(id);
-        let started = self.start(true, vec![Record::NoPort(known)], [id]);
-        if let Some(place) = place {
-            self.hosts.retain(id, |_, other| other != place);
-            self.left(&[place]);
-        }
-        started
+        self.start(true, vec![Record::NoPort(known.clone())], move |engine| {
+            engine.ask_again(id);
+            if let Some(place) = engine.topology.resolve(&known) {
+                engine.hosts.retain(id, |_, other| other != place);
+                engine.left(&[place]);
+            }
+            vec![id]
+        })
     }
 
     /// Makes a whole document true, all or nothing. With `prune`, objects of
@@ -261,21 +255,21 @@ impl Engine {
                 return Err(problem);
             }
         }
-        for record in &draft.records {
-            if let Record::NoNetwork(name) = record
-                && let Some(id) = self.intents.network(name).map(|network| network.id)
-            {
-                self.release(id);
+        let Draft { records, objects, touched, taken, places, leaving, .. } = draft;
+        let gone = records.iter().filter_map(|record| match record {
+            Record::NoNetwork(name) => self.accepted_id(name),
+            _ => None,
+        });
+        let gone: Vec<_> = gone.collect();
+        Ok(self.start(objects, Parts { records, taken }, move |engine| {
+            gone.into_iter().for_each(|id| engine.release(id));
+            for (id, place) in leaving {
+                engine.ask_again(id);
+                engine.hosts.retain(id, |_, other| other != place);
             }
-        }
-        let places: Vec<_> = draft.places.into_iter().collect();
-        draft.leaving.iter().for_each(|(id, _)| self.ask_again(*id));
-        let started = self.start(draft.objects, draft.records, draft.touched);
-        for (id, place) in draft.leaving {
-            self.hosts.retain(id, |_, other| other != place);
-        }
-        self.left(&places);
-        Ok(started)
+            engine.left(&places.into_iter().collect::<Vec<_>>());
+            touched.into_iter().collect()
+        }))
     }
 
     fn draft(
@@ -308,7 +302,7 @@ impl Engine {
         set: Option<&SetName>,
         draft: &mut Draft,
     ) -> Result<(), Problem> {
-        let existing = self.intents.network(&spec.name).cloned();
+        let existing = self.accepted.network(&spec.name).cloned();
         let (change, record) = match existing {
             Some(record)
                 if record.spec == *spec && (set.is_none() || record.set.as_ref() == set) =>
@@ -342,11 +336,11 @@ impl Engine {
         claimed: &mut BTreeSet<PortAt>,
         draft: &mut Draft,
     ) -> Result<(), Problem> {
-        let known = self.intents.network(&port.network).map(|network| network.id);
+        let known = self.accepted_id(&port.network);
         let id = draft.networks.get(&port.network).copied().or(known);
         let Some(id) = id else { return Err(Problem::network_not_found(&port.network)) };
         let at = PortAt { switch: port.switch.clone(), port: port.port.clone() };
-        let existing = self.attached(&at);
+        let existing = self.accepted_at(&at);
         let key = existing.as_ref().map_or(&at, |(known, _)| known).clone();
         let place = self.topology.resolve(&key);
         let twice = place.is_some_and(|place| !draft.places.insert(place));
@@ -366,7 +360,7 @@ impl Engine {
                     (Change::Unchanged, old.clone())
                 } else {
                     // A port of the same set moves to where the document has it now.
-                    let from = self.intents.network(&old.network).map(|network| network.id);
+                    let from = self.accepted_id(&old.network);
                     draft.touched.extend(from);
                     let moves = from.filter(|from| *from != id).zip(place);
                     draft.leaving.extend(moves);
@@ -398,10 +392,10 @@ impl Engine {
         draft: &mut Draft,
     ) -> Result<(), Problem> {
         let mut gone = BTreeSet::new();
-        for (at, port) in self.intents.ports() {
+        for (at, port) in self.accepted.ports() {
             if port.set.as_ref() == Some(set) && !claimed.contains(at) {
                 gone.insert(at);
-                let from = self.intents.network(&port.network).map(|network| network.id);
+                let from = self.accepted_id(&port.network);
                 let place = self.topology.resolve(at);
                 draft.touched.extend(from);
                 draft.places.extend(place);
@@ -415,7 +409,7 @@ impl Engine {
                 draft.records.push(Record::NoPort(at.clone()));
             }
         }
-        for record in self.intents.networks() {
+        for record in self.accepted.networks() {
             let name = &record.spec.name;
             let named = document.networks.iter().any(|network| network.name == *name);
             if record.set.as_ref() != Some(set) || named {
@@ -423,7 +417,7 @@ impl Engine {
             }
             let stays =
                 |(at, _): &(&PortAt, &PortRecord)| !gone.contains(at) && !claimed.contains(*at);
-            let left = self.intents.ports_of(name).filter(stays).count();
+            let left = self.accepted.ports_of(name).filter(stays).count();
             let joins = document.ports.iter().any(|port| port.network == *name);
             if left > 0 || joins {
                 return Err(Problem::network_in_use(name, left.max(1)));
@@ -455,11 +449,11 @@ impl Engine {
             return Err(Problem::new(ProblemKind::InvalidValue, why).parameter("path", "switch"));
         }
         for end in [&a, &b] {
-            if let Some((_, port)) = self.attached(end) {
+            if let Some((_, port)) = self.accepted_at(end) {
                 return Err(Problem::port_in_use(&end.switch, &end.port, &port.network));
             }
         }
-        let existing = self.declared_link(&a, &b);
+        let existing = self.declared_link(&self.accepted, &a, &b);
         let ends = existing.clone().unwrap_or_else(|| LinkEnds::new(a.clone(), b.clone()));
         if existing.is_none() {
             for end in [&a, &b] {
@@ -471,41 +465,37 @@ impl Engine {
                 }
             }
         }
-        let change = match self.intents.link(&ends) {
+        let change = match self.accepted.link(&ends) {
             Some(old) if old == encap => Change::Unchanged,
             Some(_) => Change::Updated,
             None => Change::Created,
         };
         let records =
             if change == Change::Unchanged { Vec::new() } else { vec![Record::Link(ends, encap)] };
-        Ok(self.start_link(change, records, &[&a, &b]))
+        Ok(self.start_link(change, records, [a, b]))
     }
 
     /// Takes a declaration back. Returns whether there was one.
     pub fn delete_link(&mut self, a: &PortAt, b: &PortAt) -> Started<bool> {
-        let Some(ends) = self.declared_link(a, b) else { return self.start(false, Vec::new(), []) };
-        self.start_link(true, vec![Record::NoLink(ends)], &[a, b])
+        let Some(ends) = self.declared_link(&self.accepted, a, b) else {
+            return self.start_on(false, Vec::new(), []);
+        };
+        self.start_link(true, vec![Record::NoLink(ends)], [a.clone(), b.clone()])
     }
 
-    fn start_link<T>(&mut self, done: T, records: Vec<Record>, ends: &[&PortAt]) -> Started<T> {
-        let mut started = self.start(done, records, []);
-        let now = Instant::now();
-        for end in ends {
-            self.joined(end);
-        }
-        self.settle_topology(now);
-        for end in ends {
-            self.joined(end);
-        }
-        // Those that cross links at all may change their ways.
-        let crossing: Vec<_> = self
-            .intents
-            .networks()
-            .map(|network| network.id)
-            .filter(|id| self.dirty.members.contains(id) && self.intents_span_switches(*id))
-            .collect();
-        started.settled = crossing.into_iter().map(|id| (id, self.settled(id))).collect();
-        started
+    fn start_link<T>(&mut self, done: T, records: Vec<Record>, ends: [PortAt; 2]) -> Started<T> {
+        self.start(done, records, move |engine| {
+            let now = Instant::now();
+            ends.iter().for_each(|end| engine.joined(end));
+            engine.settle_topology(now);
+            ends.iter().for_each(|end| engine.joined(end));
+            // Those that cross links at all may change their ways.
+            let networks = engine.intents.networks().map(|network| network.id);
+            let crossing = networks.filter(|id| {
+                engine.dirty.members.contains(id) && engine.intents_span_switches(*id)
+            });
+            crossing.collect()
+        })
     }
 
     fn intents_span_switches(&self, id: NetworkId) -> bool {
@@ -515,9 +505,14 @@ impl Engine {
     }
 
     /// The declared link between two ports, whatever references it was declared by.
-    pub fn declared_link(&self, a: &PortAt, b: &PortAt) -> Option<LinkEnds> {
+    pub(super) fn declared_link(
+        &self,
+        intents: &Intents,
+        a: &PortAt,
+        b: &PortAt,
+    ) -> Option<LinkEnds> {
         let direct = LinkEnds::new(a.clone(), b.clone());
-        if self.intents.link(&direct).is_some() {
+        if intents.link(&direct).is_some() {
             return Some(direct);
         }
         let wanted = (self.topology.resolve(a)?, self.topology.resolve(b)?);
@@ -526,14 +521,14 @@ impl Engine {
             let found = (self.topology.resolve(one), self.topology.resolve(other));
             found == (Some(wanted.0), Some(wanted.1)) || found == (Some(wanted.1), Some(wanted.0))
         };
-        self.intents.links().map(|(ends, _)| ends).find(same).cloned()
+        intents.links().map(|(ends, _)| ends).find(same).cloned()
     }
 
     fn declared_at(&self, at: &PortAt) -> Option<&LinkEnds> {
         let place = self.topology.resolve(at);
         let is_end =
             |end: &PortAt| end == at || place.is_some() && self.topology.resolve(end) == place;
-        self.intents
+        self.accepted
             .links()
             .map(|(ends, _)| ends)
             .find(|ends| is_end(ends.ends().0) || is_end(ends.ends().1))
@@ -573,7 +568,7 @@ impl Engine {
         let ids: Vec<_> = networks.iter().map(|(network, _)| *network).collect();
         let mut ages = 0;
         for (network, places) in networks {
-            let known = self.intents.name_of(network).cloned();
+            let known = self.accepted.name_of(network).cloned();
             let Some(name) = known.clone().or_else(|| format!("adopted-{network}").parse().ok())
             else {
                 continue;
@@ -584,7 +579,7 @@ impl Engine {
             }
             for place in places {
                 let at = self.topology.describe(place);
-                if self.attached(&at).is_none() {
+                if self.accepted_at(&at).is_none() {
                     records.push(Record::Port(
                         at,
                         self.new_port(name.clone(), PortSpec::default(), None, ages),
@@ -594,12 +589,11 @@ impl Engine {
             }
         }
         info!(switch = %id, adopt, records = records.len(), "foreign-state ends");
-        let mut started = self.start(id, records, []);
-        self.learn_from_all(&ids);
-        self.end_foreign_state(id);
-        let touched = self.installed.networks_on(id);
-        started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
-        Ok(started)
+        Ok(self.start(id, records, move |engine| {
+            engine.learn_from_all(&ids);
+            engine.end_foreign_state(id);
+            engine.installed.networks_on(id)
+        }))
     }
 
     /// Changes what is said of a switch.
@@ -612,7 +606,7 @@ impl Engine {
         patch: SwitchPatch,
     ) -> Result<Started<(Change, DatapathId)>, Problem> {
         let id = self.find_switch(switch)?;
-        let old = self.intents.switch(id).cloned().unwrap_or_default();
+        let old = self.accepted.switch(id).cloned().unwrap_or_default();
         let new = SwitchSpec {
             name: patch.name.unwrap_or_else(|| old.name.clone()),
             pool: patch.pool.unwrap_or_else(|| old.pool.clone()),
@@ -621,24 +615,27 @@ impl Engine {
         if let Some(name) = new.name.as_ref().filter(|name| old.name.as_ref() != Some(*name)) {
             let holder =
                 self.topology.find(&SwitchRef::Name(name.clone())).filter(|holder| *holder != id);
-            if let Some(holder) = holder {
+            let wanting = || {
+                let mut all = self.accepted.switches().filter(|(other, _)| *other != id);
+                all.find(|(_, spec)| spec.name.as_ref() == Some(name)).map(|(other, _)| other)
+            };
+            if let Some(holder) = holder.or_else(wanting) {
                 let detail = format!("Switch {holder} has the name {name}.");
                 return Err(Problem::new(ProblemKind::NameInUse, detail));
             }
         }
         if new == old {
-            return Ok(self.start((Change::Unchanged, id), Vec::new(), []));
+            return Ok(self.start_on((Change::Unchanged, id), Vec::new(), []));
         }
-        self.mark_networks_on(id);
-        let mut started =
-            self.start((Change::Updated, id), vec![Record::Switch(id, new.clone())], []);
-        self.topology.specify(id, new);
-        self.mark_networks_on(id);
-        self.refresh_ports(id);
-        self.settle_topology(Instant::now());
-        let touched = self.installed.networks_on(id);
-        started.settled = touched.into_iter().map(|id| (id, self.settled(id))).collect();
-        Ok(started)
+        let record = Record::Switch(id, new.clone());
+        Ok(self.start((Change::Updated, id), vec![record], move |engine| {
+            engine.mark_networks_on(id);
+            engine.topology.specify(id, new);
+            engine.mark_networks_on(id);
+            engine.refresh_ports(id);
+            engine.settle_topology(Instant::now());
+            engine.installed.networks_on(id)
+        }))
     }
 
     /// Forgets a switch that is gone for good: what it held is free.
@@ -647,13 +644,25 @@ impl Engine {
     /// `switch-connected`. Not being known is no problem.
     pub fn delete_switch(&mut self, switch: &SwitchRef) -> Result<Started<()>, Problem> {
         let Ok(id) = self.find_switch(switch) else {
-            return Ok(self.start((), Vec::new(), []));
+            return Ok(self.start_on((), Vec::new(), []));
         };
         if self.sessions.contains_key(&id) {
             let detail =
                 format!("Switch {switch} is connected; only one that is gone can be forgotten.");
             return Err(Problem::new(ProblemKind::SwitchConnected, detail).with("switch", switch));
         }
+        Ok(self.start((), vec![Record::NoSwitch(id)], move |engine| {
+            // It may have come back just now: then it is as any that connects.
+            if engine.sessions.contains_key(&id) {
+                engine.topology.specify(id, SwitchSpec::default());
+            } else {
+                engine.forget_switch(id);
+            }
+            Vec::new()
+        }))
+    }
+
+    fn forget_switch(&mut self, id: DatapathId) {
         info!(switch = %id, "forgotten");
         self.mark_networks_on(id);
         let ports: Vec<_> = self
@@ -674,7 +683,6 @@ impl Engine {
         }
         self.switches_changed = true;
         self.topology_changed(Instant::now());
-        Ok(self.start((), vec![Record::NoSwitch(id)], []))
     }
 }
 

@@ -55,7 +55,7 @@ impl Engine {
         let lifted = lift(&connected.flows, &connected.groups);
         // Once in this state, only an operator, or an empty switch, ends it.
         let guarded = !self.ever_held_a_network() || self.foreign.contains(&id);
-        let unknown = |id: &NetworkId| !self.intents.has_id(*id) && !self.ids.is_releasing(*id);
+        let unknown = |id: &NetworkId| !self.has_id(*id) && !self.ids.is_releasing(*id);
         if guarded && lifted.networks.keys().any(unknown) {
             warn!(switch = %id, "foreign-state: the switch carries networks that this controller never had; it is left alone");
             self.foreign.insert(id);
@@ -135,7 +135,7 @@ impl Engine {
     fn mirror(&mut self, switch: DatapathId, lifted: Lifted) {
         let mut before = self.installed.drop_switch(switch);
         for (id, read) in lifted.networks {
-            if !self.intents.has_id(id) {
+            if !self.has_id(id) {
                 // Nobody's any more: to be removed, and its id not to be used until it is.
                 self.ids.reserve(id);
                 if !self.foreign.contains(&switch) {
@@ -241,7 +241,7 @@ impl Engine {
         let still_foreign: BTreeSet<_> =
             self.foreign.iter().flat_map(|other| self.installed.networks_on(*other)).collect();
         for id in self.installed.networks_on(switch) {
-            if !self.intents.has_id(id) && !still_foreign.contains(&id) {
+            if !self.has_id(id) && !still_foreign.contains(&id) {
                 self.ids.release(id);
             }
             self.mark(id);
