@@ -86,3 +86,6 @@ impl Store for Memory {
         self.outcomes.take().unwrap_or_else(|| mpsc::unbounded_channel().1)
     }
 }
+
+#[cfg(test)]
+mod tests;

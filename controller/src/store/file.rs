@@ -59,7 +59,7 @@ impl<M: Medium> StoreFile<M> {
         Self::open_with(medium, at_least, MIGRATIONS)
     }
 
-    fn open_with(
+    pub(super) fn open_with(
         medium: M,
         at_least: Option<u64>,
         migrations: &'static [Migration],
@@ -199,6 +199,8 @@ impl<M: Medium> StoreFile<M> {
         let Some(database) = self.database.as_ref() else { bail!("the store is closed") };
         let number = self.stored + 1;
         let mut before = Before::new();
+        let entries =
+            entries.iter().map(|entry| (entry.kind, entry.key.as_str(), entry.value.as_deref()));
         let written = guarded(|| transact(database, number, entries, &mut before));
         match written {
             Ok(()) => {
@@ -237,13 +239,15 @@ impl<M: Medium> StoreFile<M> {
         if let Some((number, before)) = &self.doubt
             && found == *number
         {
-            let entries: Vec<_> = before.iter().collect();
             warn!(
                 change = found,
                 "a change that failed became durable after all: it is taken back"
             );
+            let entries = before
+                .iter()
+                .map(|((kind, key), old)| (kind.as_str(), key.as_str(), old.as_deref()));
             // As a transaction of its own, with a number of its own.
-            guarded(|| take_back(&database, number + 1, &entries))?;
+            guarded(|| transact(&database, number + 1, entries, &mut Before::new()))?;
             self.stored = number + 1;
         }
         self.doubt = None;
@@ -279,42 +283,23 @@ fn builder() -> Builder {
     builder
 }
 
-fn transact(
+/// Makes changes in one transaction, and notes what was there before.
+fn transact<'a>(
     database: &Database,
     number: u64,
-    entries: &[Entry],
+    entries: impl Iterator<Item = (&'a str, &'a str, Option<&'a [u8]>)>,
     before: &mut Before,
 ) -> Result<()> {
     let transaction = database.begin_write()?;
     {
         let mut records = transaction.open_table(RECORDS)?;
-        for Entry { kind, key, value } in entries {
+        for (kind, key, value) in entries {
             let old = match value {
-                Some(value) => records.insert((*kind, key.as_str()), value.as_slice())?,
-                None => records.remove((*kind, key.as_str()))?,
+                Some(value) => records.insert((kind, key), value)?,
+                None => records.remove((kind, key))?,
             };
             let old = old.map(|old| old.value().to_vec());
-            before.entry(((*kind).to_owned(), key.clone())).or_insert(old);
-        }
-        transaction.open_table(META)?.insert(STORED, number)?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn take_back(
-    database: &Database,
-    number: u64,
-    entries: &[(&(String, String), &Option<Vec<u8>>)],
-) -> Result<()> {
-    let transaction = database.begin_write()?;
-    {
-        let mut records = transaction.open_table(RECORDS)?;
-        for ((kind, key), value) in entries {
-            let key = (kind.as_str(), key.as_str());
-            match value {
-                Some(value) => records.insert(key, value.as_slice())?,
-                None => records.remove(key)?,
-            };
+            before.entry((kind.to_owned(), key.to_owned())).or_insert(old);
         }
         transaction.open_table(META)?.insert(STORED, number)?;
     }
