@@ -629,12 +629,13 @@ impl Engine {
         }
         let record = Record::Switch(id, new.clone());
         Ok(self.start((Change::Updated, id), vec![record], move |engine| {
-            engine.mark_networks_on(id);
+            // Those that lose ports by it, and those that gain some.
+            let mut touched = engine.mark_networks_on(id);
             engine.topology.specify(id, new);
-            engine.mark_networks_on(id);
+            touched.extend(engine.mark_networks_on(id));
             engine.refresh_ports(id);
             engine.settle_topology(Instant::now());
-            engine.installed.networks_on(id)
+            touched.into_iter().collect()
         }))
     }
 

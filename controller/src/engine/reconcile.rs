@@ -78,6 +78,9 @@ pub(super) struct Report {
     pub degraded: Option<String>,
     /// What switches refused, until they take it.
     pub refused: BTreeMap<DatapathId, Refusal>,
+    /// Ports that joined and may have been confirmed by their own switch, but
+    /// not yet by those between them and the others.
+    pub joining: BTreeSet<Place>,
 }
 
 /// What a switch refused, and how long until it is asked again.
@@ -136,10 +139,14 @@ impl Engine {
                 // Whoever leaves it marks this network once that is confirmed.
                 return;
             }
+            if let Some(report) = self.reports.get_mut(&id) {
+                report.joining.clear();
+            }
             tell(self.waiters.remove(&id).unwrap_or_default());
             self.free_id(id);
             return;
         }
+        self.note_joining(id, &state);
         if let Some(full) = self.full_switch(phases.iter().flat_map(BTreeMap::keys)) {
             if let Some(live) = self.sessions.get_mut(&full) {
                 live.blocked.insert(id);
@@ -262,6 +269,12 @@ impl Engine {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             if !job.outstanding.is_empty() {
                 return;
+            }
+            if job.rest.is_empty()
+                && !(job.stale || job.failed)
+                && let Some(report) = self.reports.get_mut(&id)
+            {
+                report.joining.clear();
             }
             if std::mem::take(&mut job.lingers) {
                 let until = now + CACHE;
@@ -543,6 +556,14 @@ impl Engine {
             }
             report.degraded = degraded;
         }
+    }
+
+    fn note_joining(&mut self, id: NetworkId, state: &BTreeMap<DatapathId, State>) {
+        let joining = state.iter().flat_map(|(switch, State { installed, desired, .. })| {
+            let new = desired.edges.difference(&installed.edges);
+            new.map(|port| Place::new(*switch, *port))
+        });
+        self.reports.entry(id).or_default().joining.extend(joining);
     }
 
     /// Which switches don't hold what they should, and why.

@@ -227,7 +227,9 @@ impl Engine {
             return (State::Degraded, Some(reason));
         }
         let held = self.installed.get(id, place.switch);
-        if held.is_some_and(|held| held.slice.edges.contains(&place.port)) {
+        if report.is_some_and(|report| report.joining.contains(&place)) {
+            (State::Pending, Some("the switches on the way have not confirmed it yet".to_owned()))
+        } else if held.is_some_and(|held| held.slice.edges.contains(&place.port)) {
             (State::Installed, None)
         } else {
             (State::Pending, Some("the switch has not confirmed it yet".to_owned()))

@@ -297,7 +297,7 @@ impl Engine {
     }
 
     /// Marks the networks that have, or should have, something on a switch.
-    pub(super) fn mark_networks_on(&mut self, id: DatapathId) {
+    pub(super) fn mark_networks_on(&mut self, id: DatapathId) -> BTreeSet<NetworkId> {
         let mut switches = vec![by_id(id)];
         switches.extend(
             self.topology.switch(id).and_then(|switch| switch.name.clone()).map(SwitchRef::Name),
@@ -309,7 +309,8 @@ impl Engine {
         let mut networks: BTreeSet<_> =
             names.iter().filter_map(|name| Some(self.intents.network(name)?.id)).collect();
         networks.extend(self.installed.networks_on(id));
-        networks.into_iter().for_each(|network| self.mark(network));
+        networks.iter().for_each(|network| self.mark(*network));
+        networks
     }
 
     /// Decides anew whether a port announces itself: it is there, may be a
