@@ -137,6 +137,10 @@ impl SwitchHandle {
     }
 
     fn send(&self, command: Command, weight: usize) -> Result<(), SendError> {
+        // A session that ended releases nothing any more: its queue may stay full.
+        if self.shared.commands.is_closed() {
+            return Err(SendError::Closed);
+        }
         self.shared.queue.book(weight)?;
         self.shared.commands.send(Queued { command, weight }).map_err(|_| SendError::Closed)
     }
@@ -199,9 +203,9 @@ mod tests {
         let first = waiting.try_recv().unwrap();
         queue.release(first.weight);
         assert_eq!(handle.read(4, 0, 0), Ok(()));
+        assert_eq!(handle.read(5, 0, 0), Err(SendError::Full));
         drop(waiting);
-        queue.release(2 * READ);
-        assert_eq!(handle.read(5, 0, 0), Err(SendError::Closed));
+        assert_eq!(handle.read(6, 0, 0), Err(SendError::Closed), "though its queue stays full");
     }
 
     #[test]

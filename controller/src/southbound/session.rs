@@ -456,6 +456,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Tells the core, gives the datapath id back, and says goodbye to the peer.
     async fn finish(mut self, end: End) {
+        // Nobody can queue anything any more, also not who hears of the end first.
+        self.commanded.close();
         let (peer, dpid, session) = (self.peer, self.dpid, self.id);
         let shown = dpid.map(tracing::field::display);
         let event = match (end, dpid) {
@@ -486,8 +488,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.waiting.clear();
         self.probed.close();
         while self.probed.try_recv().is_ok() {}
-        // Nobody can queue anything any more.
-        self.commanded.close();
         let Self { reader, writer, out, .. } = self;
         say_goodbye(reader, writer, out).await;
     }
