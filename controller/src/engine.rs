@@ -14,6 +14,7 @@
 mod audit;
 mod base;
 mod changes;
+mod drive;
 mod learning;
 mod reconcile;
 mod status;
@@ -24,8 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use openflow::{DatapathId, MacAddr};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
 use crate::discovery::{Discovery, Timing};
 use crate::graph::Graph;
@@ -36,11 +36,11 @@ use crate::intents::Intents;
 use crate::lldp;
 use crate::model::{NetworkId, Place};
 use crate::quiet::Quiet;
-use crate::southbound::{Event, Punt};
 use crate::store::Store;
 use crate::topology::Topology;
 use crate::views::Sources;
 
+pub use drive::{CallError, EngineHandle, Inputs};
 pub use storing::{Started, Stored};
 
 use learning::{Alarm, Probe};
@@ -48,16 +48,13 @@ use reconcile::{Job, Report};
 use storing::Storing;
 use switches::{Live, Refused};
 
-/// How often timers are looked at.
-const TICK: Duration = Duration::from_millis(25);
 /// Dirty networks worked off before events are looked at again.
 const BATCH: usize = 64;
 
-/// What a caller may do to the engine, run inside its task.
-type Call = Box<dyn FnOnce(&mut Engine) + Send>;
-
 /// All state, and what is under way.
 pub struct Engine {
+    /// When the turn under way began: nothing here looks at a clock.
+    now: Instant,
     /// Desired state, as it is stored: all that is acted upon and told.
     intents: Intents,
     /// The same with what was accepted and isn't stored yet: changes are
@@ -78,7 +75,7 @@ pub struct Engine {
     timing: Timing,
     switch_away: Duration,
     audit_interval: Duration,
-    sessions: HashMap<DatapathId, Live>,
+    sessions: BTreeMap<DatapathId, Live>,
     /// Switches that hold networks nobody here knows of; left alone.
     foreign: HashSet<DatapathId>,
     jobs: HashMap<NetworkId, Job>,
@@ -90,7 +87,7 @@ pub struct Engine {
     next_retry: HashMap<DatapathId, Instant>,
     /// Plans that wait until what switches cached is surely gone.
     lingering: BTreeSet<(Instant, NetworkId)>,
-    probes: HashMap<(NetworkId, MacAddr), Probe>,
+    probes: BTreeMap<(NetworkId, MacAddr), Probe>,
     /// Copies that each port caused in the current second.
     copies: HashMap<Place, u32>,
     muted: BTreeMap<Place, Instant>,
@@ -155,46 +152,6 @@ impl Dirty {
     }
 }
 
-/// A way to the engine, cheap to clone.
-#[derive(Clone)]
-pub struct EngineHandle {
-    calls: mpsc::Sender<Call>,
-}
-
-/// The engine has ended, or has more to do than it can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// It is shutting down.
-    #[error("the controller is shutting down")]
-    Closed,
-    /// Its queue is full; try again.
-    #[error("the controller has more to do than it can take right now")]
-    Busy,
-}
-
-impl EngineHandle {
-    /// Runs `call` inside the engine's task and returns what it returns.
-    ///
-    /// # Errors
-    /// [`CallError::Busy`] when the queue stays full for a second;
-    /// [`CallError::Closed`] once the engine ended.
-    pub async fn run<R: Send + 'static>(
-        &self,
-        call: impl FnOnce(&mut Engine) -> R + Send + 'static,
-    ) -> Result<R, CallError> {
-        let (answer, answered) = oneshot::channel();
-        let call: Call = Box::new(move |engine| {
-            // A caller that went away doesn't want to know.
-            let _ = answer.send(call(engine));
-        });
-        match self.calls.send_timeout(call, Duration::from_secs(1)).await {
-            Ok(()) => answered.await.map_err(|_| CallError::Closed),
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(CallError::Busy),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(CallError::Closed),
-        }
-    }
-}
-
 /// What the engine needs to start.
 pub struct EngineConfig {
     /// Announcements of trunks.
@@ -209,20 +166,12 @@ pub struct EngineConfig {
     pub audit_interval: Duration,
 }
 
-/// Where sessions report.
-pub struct Inputs {
-    /// Everything that must not be lost.
-    pub events: mpsc::Receiver<Event>,
-    /// Frames that switches sent up.
-    pub punts: mpsc::Receiver<Punt>,
-}
-
 impl Engine {
     /// An engine with the store's state, and the way to call it.
     ///
     /// # Errors
     /// What the store says when it can't be read.
-    pub fn new(config: EngineConfig) -> anyhow::Result<Self> {
+    pub fn new(config: EngineConfig, now: Instant) -> anyhow::Result<Self> {
         let mut store = config.store;
         let mut intents = Intents::default();
         for record in store.load()? {
@@ -232,6 +181,7 @@ impl Engine {
         let held_networks = intents.networks().next().is_some();
         let ids = Ids::new(intents.networks().map(|network| network.id));
         Ok(Self {
+            now,
             ids,
             intents,
             accepted,
@@ -248,7 +198,7 @@ impl Engine {
             timing: config.timing,
             switch_away: config.switch_away,
             audit_interval: config.audit_interval,
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             foreign: HashSet::new(),
             jobs: HashMap::new(),
             reports: HashMap::new(),
@@ -256,7 +206,7 @@ impl Engine {
             retries: BTreeSet::new(),
             next_retry: HashMap::new(),
             lingering: BTreeSet::new(),
-            probes: HashMap::new(),
+            probes: BTreeMap::new(),
             copies: HashMap::new(),
             muted: BTreeMap::new(),
             alarms: BTreeMap::new(),
@@ -265,106 +215,14 @@ impl Engine {
             pending: HashMap::new(),
             next_token: 1,
             topology_due: None,
-            topology_settled: Instant::now(),
+            topology_settled: now,
             switches_changed: false,
-            next_tick: Instant::now(),
-            next_second: Instant::now(),
+            next_tick: now,
+            next_second: now,
             quiet: Quiet::default(),
             refusals: BTreeMap::new(),
             held_networks,
         })
-    }
-
-    /// Starts the task. It ends when `stop` is cancelled.
-    pub fn spawn(
-        self,
-        inputs: Inputs,
-        stop: CancellationToken,
-    ) -> (EngineHandle, tokio::task::JoinHandle<()>) {
-        let (calls, calling) = mpsc::channel(1024);
-        let task = tokio::spawn(self.run(inputs, calling, stop));
-        (EngineHandle { calls }, task)
-    }
-
-    async fn run(
-        mut self,
-        mut inputs: Inputs,
-        mut calls: mpsc::Receiver<Call>,
-        stop: CancellationToken,
-    ) {
-        let mut outcomes = self.store.outcomes();
-        loop {
-            let lingering = self.lingering.first().map(|(until, _)| *until);
-            let due = [lingering, self.topology_due]
-                .into_iter()
-                .flatten()
-                .fold(self.next_tick, Instant::min);
-            let wake = tokio::time::sleep_until(due.into());
-            let busy = !self.dirty.order.is_empty();
-            tokio::select! {
-                () = stop.cancelled() => return,
-                outcome = outcomes.recv(), if !self.store_ended => self.on_outcome(outcome),
-                Some(event) = inputs.events.recv() => self.on_event(event),
-                Some(call) = calls.recv() => call(&mut self),
-                Some(punt) = inputs.punts.recv() => self.on_punt(&punt),
-                () = wake => {}
-                () = std::future::ready(()), if busy => {}
-            }
-            self.work(Instant::now());
-        }
-    }
-
-    /// Does what is due: timers, the topology, dirty networks.
-    fn work(&mut self, now: Instant) {
-        if now >= self.next_tick {
-            self.next_tick = now + TICK;
-            self.tick(now);
-        }
-        self.go_on(now);
-        if self.topology_due.is_some_and(|due| now >= due) {
-            self.topology_due = None;
-            self.settle_topology(now);
-        }
-        for _ in 0..BATCH {
-            let Some(network) = self.dirty.pop() else { break };
-            self.reconcile(network, now);
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.announce(now);
-        let Self { discovery, sessions, .. } = self;
-        if discovery.expire(now, |switch| sessions.contains_key(&switch)) {
-            self.topology_changed(now);
-        }
-        self.retry(now);
-        self.pursue_probes(now);
-        self.unmute(now);
-        self.lead_around(now);
-        self.audit(now);
-    }
-
-    fn on_event(&mut self, event: Event) {
-        let now = Instant::now();
-        match event {
-            Event::Connected(connected) => self.on_connected(*connected, now),
-            Event::Disconnected { dpid, session, reason } => {
-                self.on_disconnected(dpid, session, &reason, now)
-            }
-            Event::Refused { dpid, peer, reason } => self.on_refused(dpid, peer, &reason),
-            Event::PortStatus { dpid, session, reason, port } => {
-                self.on_port_status(dpid, session, reason, &port, now);
-            }
-            Event::FlowRemoved { dpid, session, removed } => {
-                self.on_flow_removed(dpid, session, &removed, now);
-            }
-            Event::Applied { dpid, session, token, result } => {
-                self.on_applied(dpid, session, token, result, now)
-            }
-            Event::Read { dpid, session, token, result } => {
-                self.on_read(dpid, session, token, result, now)
-            }
-        }
     }
 
     fn token(&mut self, switch: DatapathId, pending: Pending) -> u64 {

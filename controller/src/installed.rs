@@ -47,7 +47,7 @@ impl Held {
 /// The mirror.
 #[derive(Debug, Default)]
 pub struct Installed {
-    networks: HashMap<NetworkId, BTreeMap<DatapathId, Held>>,
+    networks: BTreeMap<NetworkId, BTreeMap<DatapathId, Held>>,
     /// The networks that hold a port as their own.
     edges: HashMap<Place, BTreeSet<NetworkId>>,
     /// How many networks use a port as a trunk.

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use api::Options;
@@ -63,13 +63,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     }
 
     let (sink, events, punts) = EventSink::channel(EVENTS, PUNTS);
-    let engine = Engine::new(EngineConfig {
+    let engine_config = EngineConfig {
         timing: config.lldp,
         store: Box::new(store),
         lldp_key: Key::new(rand::random()),
         switch_away: config.switch_away,
         audit_interval: config.audit_interval,
-    })?;
+    };
+    let engine = Engine::new(engine_config, Instant::now())?;
     // The engine ends last: requests that are drained still need it.
     let engine_stop = CancellationToken::new();
     let (engine, engine_task) = engine.spawn(Inputs { events, punts }, engine_stop.clone());

@@ -43,7 +43,7 @@ impl Controller {
             audit_interval: Duration::from_secs(60),
         };
         let stop = CancellationToken::new();
-        let engine = Engine::new(config).unwrap();
+        let engine = Engine::new(config, std::time::Instant::now()).unwrap();
         let (engine, _) = engine.spawn(Inputs { events, punts }, stop.clone());
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let router = api::router(Arc::new(Rest::new(engine, metrics)), Options::new(access));

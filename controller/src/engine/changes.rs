@@ -3,7 +3,7 @@
 //! once they are stored (see `storing`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use api::types::{
     Change, Document, DocumentPort, NetworkSpec, ObjectChange, ObjectKind, PortSpec, State,
@@ -485,9 +485,8 @@ impl Engine {
 
     fn start_link<T>(&mut self, done: T, records: Vec<Record>, ends: [PortAt; 2]) -> Started<T> {
         self.start(done, records, move |engine| {
-            let now = Instant::now();
             ends.iter().for_each(|end| engine.joined(end));
-            engine.settle_topology(now);
+            engine.settle_topology(engine.now);
             ends.iter().for_each(|end| engine.joined(end));
             // Those that cross links at all may change their ways.
             let networks = engine.intents.networks().map(|network| network.id);
@@ -634,7 +633,7 @@ impl Engine {
             engine.topology.specify(id, new);
             touched.extend(engine.mark_networks_on(id));
             engine.refresh_ports(id);
-            engine.settle_topology(Instant::now());
+            engine.settle_topology(engine.now);
             touched.into_iter().collect()
         }))
     }
@@ -683,7 +682,7 @@ impl Engine {
             self.mark(network);
         }
         self.switches_changed = true;
-        self.topology_changed(Instant::now());
+        self.topology_changed(self.now);
     }
 }
 

@@ -65,10 +65,10 @@ impl Engine {
         {
             Some(network) => {
                 if let Some(Ok(mac)) = frame.get(6..12).map(<[u8; 6]>::try_from) {
-                    self.hear_host(network, MacAddr(mac), at, Instant::now());
+                    self.hear_host(network, MacAddr(mac), at, self.now);
                 }
             }
-            None => self.hear_announcement(at, frame, Instant::now()),
+            None => self.hear_announcement(at, frame, self.now),
         }
     }
 

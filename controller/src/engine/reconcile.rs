@@ -445,7 +445,7 @@ impl Engine {
     pub(super) fn give_up_on(&mut self, switch: DatapathId, now: Instant) {
         self.pending.retain(|_, (other, _)| *other != switch);
         self.probes.retain(|_, probe| probe.old.switch != switch);
-        let waiting: Vec<_> = self
+        let mut waiting: Vec<_> = self
             .jobs
             .iter_mut()
             .filter_map(|(id, job)| {
@@ -453,6 +453,7 @@ impl Engine {
                 job.outstanding.remove(&switch).then_some(*id)
             })
             .collect();
+        waiting.sort();
         waiting.into_iter().for_each(|id| self.next_phase(id, now));
     }
 

@@ -1,6 +1,6 @@
 //! Switches that come, go and change; links between them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,7 +27,7 @@ pub(super) struct Live {
     /// Networks whose changes it has not confirmed yet.
     pub in_flight: usize,
     /// Networks that wait until there are fewer.
-    pub blocked: HashSet<NetworkId>,
+    pub blocked: BTreeSet<NetworkId>,
     /// Its own flows, as they should be and were sent.
     pub base: BTreeSet<BaseRule>,
     /// Whether decisions it made may act for a moment after a barrier.
@@ -67,7 +67,7 @@ impl Engine {
             session: connected.session,
             handle: connected.handle.clone(),
             in_flight: 0,
-            blocked: HashSet::new(),
+            blocked: BTreeSet::new(),
             base: lifted.base.clone(),
             caches: connected.desc.hw_desc.as_bytes() == b"Open vSwitch",
             audit: Audit::new(id, now, self.audit_interval),
@@ -348,7 +348,7 @@ impl Engine {
             && !self.installed.is_edge(place);
         let up = port.is_some_and(|port| port.up);
         if candidate && up && self.sessions.contains_key(&place.switch) {
-            self.discovery.add(place, Instant::now());
+            self.discovery.add(place, self.now);
         } else if !candidate || !up {
             self.discovery.remove(place);
         }

@@ -24,11 +24,12 @@ use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::event::{Connected, Event, Punt, SessionId};
-use super::handle::{Queue, Queued, SwitchHandle};
+use super::event::{Event, Punt, SessionId};
+use super::handle::{Queue, Queued};
 use super::limit::LogLimit;
 use super::machine::{End, Facts, Input, Machine, Output};
 use super::registry::{Claimed, PROBES, Probe};
+use super::report::{self, ToSession};
 use super::shared::Shared;
 use super::stats::{self, HalfOpen, Live};
 
@@ -59,6 +60,7 @@ pub(super) async fn run<S>(
     let machine = Machine::new(shared.config.clone(), accepted);
     let (reader, writer) = tokio::io::split(stream);
     let wake = machine.deadline();
+    let queue = Queue::new(shared.config.out_queue_bytes);
     let session = Session {
         id: SessionId::next(),
         peer,
@@ -78,10 +80,10 @@ pub(super) async fn run<S>(
         probes,
         probed,
         waiting: Vec::new(),
-        to_core: Some((commands, close)),
+        to_core: Some(ToSession { commands, close, queue: queue.clone() }),
         commanded,
         closing,
-        queue: Queue::new(shared.config.out_queue_bytes),
+        queue,
         half_open: Some(HalfOpen::new(permit)),
         live: None,
         lines: LogLimit::new(LINES),
@@ -114,7 +116,7 @@ struct Session<S> {
     probed: mpsc::Receiver<Probe>,
     waiting: Vec<Probe>,
     /// For the handle, once there is one.
-    to_core: Option<(mpsc::UnboundedSender<Queued>, mpsc::Sender<String>)>,
+    to_core: Option<ToSession>,
     commanded: mpsc::UnboundedReceiver<Queued>,
     closing: mpsc::Receiver<String>,
     queue: Arc<Queue>,
@@ -409,34 +411,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let (dpid, session) = (self.dpid?, self.id);
         match output {
             Output::Connected(facts) => self.connected(dpid, *facts),
-            Output::PortStatus(status) => {
-                Some(Event::PortStatus { dpid, session, reason: status.reason, port: status.desc })
-            }
-            Output::FlowRemoved(removed) => Some(Event::FlowRemoved { dpid, session, removed }),
-            Output::Applied(token, result) => Some(Event::Applied { dpid, session, token, result }),
-            Output::Read(token, result) => Some(Event::Read { dpid, session, token, result }),
-            _ => None,
+            output => report::event(dpid, session, output),
         }
     }
 
     fn connected(&mut self, dpid: DatapathId, facts: Facts) -> Option<Event> {
-        let (commands, close) = self.to_core.take()?;
+        let to_core = self.to_core.take()?;
         self.half_open = None;
         self.live = Some(Live::new());
         info!(peer = %self.peer, %dpid, session = %self.id, name = %facts.desc.dp_desc, "switch connected");
-        Some(Event::Connected(Box::new(Connected {
-            dpid,
-            session: self.id,
-            peer: self.peer,
-            features: facts.features,
-            desc: facts.desc,
-            ports: facts.ports,
-            flows: facts.tables.flows,
-            groups: facts.tables.groups,
-            meters_supported: facts.meters_supported,
-            handle: SwitchHandle::new(dpid, self.id, self.queue.clone(), commands, close),
-            connected_at: Instant::now(),
-        })))
+        Some(report::connected(dpid, self.id, self.peer, facts, to_core, Instant::now()))
     }
 
     /// Waits until the core has room: that slows only this peer.
