@@ -4,14 +4,15 @@ CARGO ?= cargo
 # Where setup puts the toolchain, and where Debian keeps network tools.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-.PHONY: demo test check setup build fmt-check clippy docs deny advisories openapi
+.PHONY: demo test check setup build kube fmt-check clippy docs deny advisories openapi
 
 ## Shows isolated networks on three switches in a ring: real Open vSwitch as root, else embedded switches.
 demo: build
 	$(CARGO) run --quiet --locked -p testbed -- demo
 
-## Everything that can be tested here. Labs on real Open vSwitch need root, and say so when they are skipped.
-test: build
+## Everything that can be tested here. Labs on real Open vSwitch need root, stories on Kubernetes an API server (kube);
+## what is left out says so.
+test: build kube
 	$(CARGO) test --workspace --locked
 
 ## What must hold before a change goes in.
@@ -24,6 +25,10 @@ setup:
 # Tests and the demo start these programs.
 build: setup
 	$(CARGO) build --workspace --bins --locked
+
+## Builds a Kubernetes API server for tests, once, into a cache folder; without, stories on Kubernetes are left out.
+kube: setup
+	@testbed/kube/ensure >/dev/null || echo "SKIPPED: stories on Kubernetes: no API server" >&2
 
 fmt-check:
 	$(CARGO) fmt --all -- --check

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 
 use crate::error::LabError;
 use crate::ovs::guard::Guard;
+use crate::programs::program;
 use crate::wait::{Look, until};
 pub use rest::{Answer, Rest};
 
@@ -55,7 +56,7 @@ impl Controller {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(openflow: SocketAddr, arguments: &[&str]) -> Result<Self, LabError> {
-        let program = program()?;
+        let program = program(ISOLANE_BIN, "isolane", "controller")?;
         let folder = tempfile::Builder::new().prefix("isolane-controller-").tempdir();
         let folder =
             folder.map_err(|source| LabError::io("making the controller's folder", source))?.keep();
@@ -179,24 +180,6 @@ fn said(log: &Path) -> String {
 fn address(log: &str, what: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains(what))?;
     line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.parse().ok()
-}
-
-/// [`ISOLANE_BIN`], or the `isolane` that was built into the same folder as the running test or program.
-fn program() -> Result<PathBuf, LabError> {
-    if let Some(given) = std::env::var_os(ISOLANE_BIN) {
-        return Ok(given.into());
-    }
-    let me = std::env::current_exe()
-        .map_err(|source| LabError::io("finding the running program", source))?;
-    // A program is in the folder itself, a test in its `deps`.
-    let beside = me.ancestors().skip(1).take(2).map(|folder| folder.join("isolane"));
-    let looked: Vec<PathBuf> = beside.collect();
-    looked.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
-        LabError::Wrong(format!(
-            "no controller at {}: run `cargo build -p controller`, or set {ISOLANE_BIN}",
-            looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or ")
-        ))
-    })
 }
 
 #[cfg(test)]

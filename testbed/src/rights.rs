@@ -62,7 +62,7 @@ pub fn have_ovs() -> bool {
 /// Instead of skipping, where [`REQUIRE_OVS`] is set.
 #[must_use]
 pub fn needs_rights(test: &str) -> bool {
-    proceed(test, missing_rights())
+    proceed(test, missing_rights(), REQUIRE_OVS)
 }
 
 /// For the head of a test that needs real Open vSwitch: `false`, and a loud line, if it can't run.
@@ -71,12 +71,13 @@ pub fn needs_rights(test: &str) -> bool {
 /// Instead of skipping, where [`REQUIRE_OVS`] is set.
 #[must_use]
 pub fn needs_ovs(test: &str) -> bool {
-    proceed(test, missing_ovs())
+    proceed(test, missing_ovs(), REQUIRE_OVS)
 }
 
-fn proceed(test: &str, missing: Option<&str>) -> bool {
+/// Whether nothing is missing; else a loud line, or a panic where the variable `required` is set.
+pub(crate) fn proceed(test: &str, missing: Option<&str>, required: &str) -> bool {
     let Some(reason) = missing else { return true };
-    assert!(std::env::var_os(REQUIRE_OVS).is_none(), "{test}: {reason}, and {REQUIRE_OVS} is set");
+    assert!(std::env::var_os(required).is_none(), "{test}: {reason}, and {required} is set");
     // Written past the test harness, which swallows what a passing test prints. If even that fails, so be it.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}");
     false

@@ -39,7 +39,7 @@ pub struct Answer {
 
 impl Rest {
     /// Talks to the controller at this address.
-    pub(super) fn new(address: SocketAddr) -> Result<Self, LabError> {
+    pub(crate) fn new(address: SocketAddr) -> Result<Self, LabError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| LabError::io("starting a runtime", source))?;
         Ok(Self { address, runtime })
