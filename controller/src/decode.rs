@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufWriter, Write};
 
 use bytes::Bytes;
-use openflow::{Body, Header, Message};
+use openflow::{Body, Header, Hex, Message};
 use serde::{Serialize, Serializer};
 
 /// Most bytes a message can have.
@@ -104,7 +104,7 @@ impl Line {
                 b'0'..=b'9' => digit - b'0',
                 b'a'..=b'f' => digit - b'a' + 10,
                 b'A'..=b'F' => digit - b'A' + 10,
-                b' ' | b'\t' | b'\r' => continue,
+                b' ' | b'\t' | b'\r' | 0x0b | 0x0c => continue,
                 found => {
                     self.wrong = Some(Wrong::Digit { found: *found, at });
                     continue;
@@ -188,12 +188,6 @@ fn decode(line: &mut Line) -> Result<(Bytes, Message), String> {
 }
 
 fn hex<S: Serializer>(bytes: &Option<Bytes>, out: S) -> Result<S::Ok, S::Error> {
-    struct Hex<'a>(&'a [u8]);
-    impl fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        }
-    }
     match bytes {
         Some(bytes) => out.collect_str(&Hex(bytes)),
         None => out.serialize_none(),

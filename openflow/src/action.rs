@@ -147,6 +147,12 @@ impl Action {
         Self::SetField(Oxm::vlan_vid(vid))
     }
 
+    /// Sets a field, such as `Oxm::eth_dst([2, 0, 0, 0, 0, 1])`.
+    #[must_use]
+    pub const fn set_field(field: Oxm) -> Self {
+        Self::SetField(field)
+    }
+
     /// What this action does.
     #[must_use]
     pub fn action_type(&self) -> ActionType {
@@ -264,7 +270,7 @@ impl Action {
                 let group = GroupId(body.u32("group_id")?);
                 end(&mut body, 0).map(|()| Self::Group(group))?
             }
-            ActionType::SetField => Self::set_field(body.scoped(Scope::SetField))?,
+            ActionType::SetField => Self::decode_set_field(body.scoped(Scope::SetField))?,
             ActionType::Experimenter => {
                 let experimenter = body.u32("action experimenter")?;
                 Self::Experimenter { experimenter, data: body.remainder() }
@@ -281,7 +287,7 @@ impl Action {
         Ok(ethertype)
     }
 
-    fn set_field(mut body: Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_set_field(mut body: Reader<'_>) -> Result<Self, DecodeError> {
         let field = Oxm::decode(&mut body)?;
         let extra = body.left();
         if extra >= 8 {

@@ -74,6 +74,9 @@ impl ErrorMsg {
         let kind = body.u16("type")?;
         let code = body.u16("code")?;
         let code = match kind {
+            // 1.1 put new types between those of 1.0, 1.2 added the experimenters'.
+            3.. if version == 1 => ErrorCode::Other { kind, code },
+            ErrorCode::EXPERIMENTER if version == 2 => ErrorCode::Other { kind, code },
             ErrorCode::EXPERIMENTER => {
                 ErrorCode::Experimenter { exp_type: code, experimenter: body.u32("experimenter")? }
             }
@@ -140,7 +143,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     const EXPERIMENTER: u16 = 0xffff;
 
-    /// The code that these two numbers mean; not for an experimenter's.
+    /// The code that these two numbers mean in 1.3; not for an experimenter's.
     #[must_use]
     pub fn from_wire(kind: u16, code: u16) -> Self {
         match kind {

@@ -143,6 +143,12 @@ impl Match {
         self.ipv6().ip_proto(17)
     }
 
+    /// SCTP over IPv6.
+    #[must_use]
+    pub fn sctp6(self) -> Self {
+        self.ipv6().ip_proto(132)
+    }
+
     /// MPLS unicast.
     #[must_use]
     pub fn mpls(self) -> Self {

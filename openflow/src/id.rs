@@ -7,8 +7,6 @@ use std::str::FromStr;
 wire_id! {
     /// A port of a switch (1.3.5, 7.2.1). Ports proper are 1 to `0xffff_ff00`.
     pub struct PortNo(u32) {
-        /// Highest number a port proper can have (`OFPP_MAX`).
-        MAX = 0xffff_ff00 => "MAX",
         /// Back out of the port the frame came in by.
         IN_PORT = 0xffff_fff8 => "IN_PORT",
         /// Through the flow tables, from the first one; only in a packet-out.
@@ -29,6 +27,9 @@ wire_id! {
 }
 
 impl PortNo {
+    /// Highest number a port proper can have (`OFPP_MAX`); a number like others below it.
+    pub const MAX: Self = Self(0xffff_ff00);
+
     /// Whether this can be the number of a port proper, not a reserved one.
     #[must_use]
     pub const fn is_physical(self) -> bool {
@@ -42,7 +43,6 @@ impl FromStr for PortNo {
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let reserved = [
-            Self::MAX,
             Self::IN_PORT,
             Self::TABLE,
             Self::NORMAL,
@@ -69,8 +69,6 @@ impl FromStr for PortNo {
 wire_id! {
     /// A group of a switch (1.3.5, 7.3.4.2). Groups proper are 0 to `0xffff_ff00`.
     pub struct GroupId(u32) {
-        /// Highest number a group can have (`OFPG_MAX`).
-        MAX = 0xffff_ff00 => "MAX",
         /// All groups, when deleting.
         ALL = 0xffff_fffc => "ALL",
         /// No particular group: a wildcard in requests, "none" in a bucket.
@@ -78,11 +76,14 @@ wire_id! {
     }
 }
 
+impl GroupId {
+    /// Highest number a group can have (`OFPG_MAX`).
+    pub const MAX: Self = Self(0xffff_ff00);
+}
+
 wire_id! {
     /// A meter of a switch (1.3.5, 7.3.4.4). Meters proper are 1 to `0xffff_0000`.
     pub struct MeterId(u32) {
-        /// Highest number a meter can have (`OFPM_MAX`).
-        MAX = 0xffff_0000 => "MAX",
         /// The virtual meter of the switch's slow path.
         SLOWPATH = 0xffff_fffd => "SLOWPATH",
         /// The virtual meter of what goes to the controllers.
@@ -90,6 +91,11 @@ wire_id! {
         /// All meters, in statistics requests and deletions.
         ALL = 0xffff_ffff => "ALL",
     }
+}
+
+impl MeterId {
+    /// Highest number a meter can have (`OFPM_MAX`).
+    pub const MAX: Self = Self(0xffff_0000);
 }
 
 wire_id! {
@@ -103,11 +109,14 @@ wire_id! {
 wire_id! {
     /// A flow table (1.3.5, 7.3.4.1). Tables proper are 0 to 254.
     pub struct TableId(u8) {
-        /// Highest number a table can have (`OFPTT_MAX`).
-        MAX = 0xfe => "MAX",
         /// All tables, in requests and deletions.
         ALL = 0xff => "ALL",
     }
+}
+
+impl TableId {
+    /// Highest number a table can have (`OFPTT_MAX`).
+    pub const MAX: Self = Self(0xfe);
 }
 
 wire_id! {
@@ -330,6 +339,9 @@ mod tests {
             assert_eq!(text.parse::<PortNo>().unwrap().to_string(), text);
         }
         assert_eq!("controller".parse(), Ok(PortNo::CONTROLLER));
+        // The highest numbers are numbers: only what means something else has a name.
+        assert_eq!(PortNo::MAX.to_string(), "4294967040");
+        assert_eq!(TableId::MAX.to_string(), "254");
         assert_eq!("0000000000000010".parse(), Ok(DatapathId(16)));
         assert_eq!("10".parse(), Ok(DatapathId(10)));
         assert_eq!(

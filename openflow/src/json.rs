@@ -3,16 +3,8 @@
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
+use crate::display::Hex;
 use crate::message::Body;
-
-/// Lower-case hex, without blanks.
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 pub(crate) fn hex<S: Serializer>(bytes: &Bytes, out: S) -> Result<S::Ok, S::Error> {
     out.collect_str(&Hex(bytes))

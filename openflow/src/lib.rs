@@ -22,6 +22,7 @@ mod validate;
 mod wire;
 
 pub use action::*;
+pub use display::Hex;
 pub use error::*;
 pub use flow_match::Match;
 pub use framer::{FrameError, Framer};

@@ -271,6 +271,15 @@ impl<'a> Reader<'a> {
         self.step(field, count, take(count)).map(|_| ())
     }
 
+    /// Passes over `count` zeros; where they aren't there, over nothing, and says so.
+    pub(crate) fn skip_zeros(&mut self, count: usize) -> bool {
+        let zeros = self.rest.get(..count).is_some_and(|next| next.iter().all(|byte| *byte == 0));
+        if zeros {
+            self.rest.advance(count);
+        }
+        zeros
+    }
+
     /// The next `count` bytes, shared with the message, not copied.
     pub(crate) fn bytes(
         &mut self,

@@ -12,6 +12,7 @@ use openflow::{
     MultipartReplyBody, MultipartRequest, MultipartRequestBody, Reassembler, ReassemblyError,
     TableStats,
 };
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
@@ -112,6 +113,40 @@ proptest! {
             stream.extend(bytes);
         }
         laws::framing(&stream, chunk);
+        laws::reassembly(&stream);
+    }
+}
+
+/// Parts of few multiparts, most of them to be continued.
+fn parts() -> impl Strategy<Value = Vec<u8>> {
+    thread_local!(static PARTS: Vec<Vec<u8>> = seeds()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("multipart_"))
+        .map(|(_, bytes)| bytes)
+        .collect());
+    let few = vec(any::<prop::sample::Index>(), 1..3);
+    let picks = vec((any::<prop::sample::Index>(), 0..2u8, prop::bool::weighted(0.7)), 1..8);
+    (few, picks, prop::option::weighted(0.2, change())).prop_map(|(few, picks, change)| {
+        let mut stream = Vec::new();
+        for (pick, xid, more) in picks {
+            let kind = pick.get(&few);
+            let mut bytes = PARTS.with(|parts| kind.get(parts).clone());
+            bytes[7] = xid;
+            bytes[11] = more.into();
+            stream.extend(bytes);
+        }
+        if let Some(change) = change {
+            apply(&mut stream, &change);
+        }
+        stream
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: rounds() / 2, ..ProptestConfig::default() })]
+
+    #[test]
+    fn multiparts_are_joined_as_they_came(stream in parts()) {
         laws::reassembly(&stream);
     }
 }

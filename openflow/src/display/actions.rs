@@ -14,9 +14,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Output { port: PortNo::CONTROLLER, max_len } => write!(f, "CONTROLLER:{max_len}"),
-            Self::Output { port: port @ (PortNo::ANY | PortNo::MAX), .. } => {
-                write!(f, "output:{port}")
-            }
+            Self::Output { port: PortNo::ANY, .. } => f.write_str("output:ANY"),
             Self::Output { port, .. } if port.reserved_name().is_some() => write!(f, "{port}"),
             Self::Output { port, .. } => write!(f, "output:{port}"),
             Self::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),

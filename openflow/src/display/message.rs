@@ -299,10 +299,7 @@ pub(super) struct Meter(pub(super) MeterId);
 
 impl fmt::Display for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            MeterId::MAX => write!(f, "{}", self.0.0),
-            id => f.write_str(&id.to_string().to_lowercase()),
-        }
+        f.write_str(&self.0.to_string().to_lowercase())
     }
 }
 

@@ -119,6 +119,18 @@ impl FlowMod {
         Self::new(FlowModCommand::Add, table_id)
     }
 
+    /// Changes what all flows of a table that the match covers do.
+    #[must_use]
+    pub fn modify(table_id: impl Into<TableId>) -> Self {
+        Self::new(FlowModCommand::Modify, table_id)
+    }
+
+    /// Changes what the flow with just this match and priority does.
+    #[must_use]
+    pub fn modify_strict(table_id: impl Into<TableId>) -> Self {
+        Self::new(FlowModCommand::ModifyStrict, table_id)
+    }
+
     /// Deletes all flows of a table, or of `TableId::ALL`, that the match covers.
     #[must_use]
     pub fn delete(table_id: impl Into<TableId>) -> Self {
@@ -163,6 +175,20 @@ impl FlowMod {
     #[must_use]
     pub fn hard_timeout(mut self, seconds: u16) -> Self {
         self.hard_timeout = seconds;
+        self
+    }
+
+    /// Deletes only flows that send to this port.
+    #[must_use]
+    pub fn out_port(mut self, port: impl Into<PortNo>) -> Self {
+        self.out_port = port.into();
+        self
+    }
+
+    /// Deletes only flows that go to this group.
+    #[must_use]
+    pub fn out_group(mut self, group: impl Into<GroupId>) -> Self {
+        self.out_group = group.into();
         self
     }
 

@@ -146,6 +146,13 @@ impl Bucket {
         self
     }
 
+    /// Sets the group that must be alive.
+    #[must_use]
+    pub fn watch_group(mut self, group: impl Into<GroupId>) -> Self {
+        self.watch_group = group.into();
+        self
+    }
+
     pub(crate) fn encode_list(list: &[Self], out: &mut Writer<'_>) {
         for bucket in list {
             let start = out.len();

@@ -10,7 +10,7 @@ use crate::wire::{DecodeError, Reader, Writer};
 /// elements: type u16 | length u16, without the padding | … | pad to 8
 ///
 /// The highest version is in the header. A hello of any version can be read, and what
-/// follows the header never makes it wrong.
+/// follows the header never makes it wrong: it comes back as it was, with its padding or without.
 ///
 /// ```
 /// use openflow::Hello;
@@ -44,6 +44,9 @@ pub enum HelloElement {
         #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::hex"))]
         data: Bytes,
     },
+    /// An element without the zeros that fill it up to a multiple of 8 bytes; some peers
+    /// leave them out at the end of the hello, some between elements.
+    Unpadded(Box<HelloElement>),
     /// The rest of a hello that isn't made of elements; 1.0 allows anything there.
     Unstructured(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::hex"))] Bytes),
 }
@@ -84,10 +87,7 @@ impl Hello {
     /// The words of the version bitmap, if there is one.
     #[must_use]
     pub fn bitmap(&self) -> Option<&[u32]> {
-        self.elements.iter().find_map(|element| match element {
-            HelloElement::VersionBitmap(words) => Some(words.as_slice()),
-            _ => None,
-        })
+        self.elements.iter().find_map(HelloElement::bitmap)
     }
 
     /// Whether the sender says that it speaks a version; without a bitmap, all up to the header's.
@@ -103,29 +103,7 @@ impl Hello {
     }
 
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
-        for element in &self.elements {
-            let start = out.len();
-            match element {
-                HelloElement::VersionBitmap(words) => {
-                    out.u16(HelloElement::BITMAP);
-                    out.u16(0);
-                    for word in words {
-                        out.u32(*word);
-                    }
-                }
-                HelloElement::Other { kind, data } => {
-                    out.u16(*kind);
-                    out.u16(0);
-                    out.bytes(data);
-                }
-                HelloElement::Unstructured(data) => {
-                    out.bytes(data);
-                    continue;
-                }
-            }
-            out.patch_len(start + 2, start);
-            out.align(start);
-        }
+        self.elements.iter().for_each(|element| element.encode(out));
     }
 
     pub(crate) fn decode(version: u8, body: &mut Reader<'_>) -> Self {
@@ -147,18 +125,53 @@ impl Hello {
 impl HelloElement {
     const BITMAP: u16 = 1;
 
+    fn bitmap(&self) -> Option<&[u32]> {
+        match self {
+            Self::VersionBitmap(words) => Some(words),
+            Self::Unpadded(element) => element.bitmap(),
+            Self::Other { .. } | Self::Unstructured(_) => None,
+        }
+    }
+
+    fn encode(&self, out: &mut Writer<'_>) {
+        let start = out.len();
+        self.encode_unpadded(out);
+        if !matches!(self, Self::Unpadded(_) | Self::Unstructured(_)) {
+            out.align(start);
+        }
+    }
+
+    fn encode_unpadded(&self, out: &mut Writer<'_>) {
+        let start = out.len();
+        match self {
+            Self::VersionBitmap(words) => {
+                out.u16(Self::BITMAP);
+                out.u16(0);
+                words.iter().for_each(|word| out.u32(*word));
+            }
+            Self::Other { kind, data } => {
+                out.u16(*kind);
+                out.u16(0);
+                out.bytes(data);
+            }
+            Self::Unpadded(element) => return element.encode_unpadded(out),
+            Self::Unstructured(data) => return out.bytes(data),
+        }
+        out.patch_len(start + 2, start);
+    }
+
     fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let before = list.left();
         let mut body = list.sized(2, 4, "hello element")?;
         let length = before - list.left();
-        // Some peers leave the padding of the last element out.
-        let padding = length.next_multiple_of(8) - length;
-        list.skip(padding.min(list.left()), "hello padding")?;
+        let padded = list.skip_zeros(length.next_multiple_of(8) - length);
         let kind = body.u16("hello element type")?;
         body.skip(2, "hello element length")?;
-        if kind == Self::BITMAP && body.left() % 4 == 0 {
-            return body.many(|words| words.u32("hello bitmap")).map(Self::VersionBitmap);
-        }
-        Ok(Self::Other { kind, data: body.remainder() })
+        let element = if kind == Self::BITMAP && body.left() % 4 == 0 {
+            Self::VersionBitmap(body.many(|words| words.u32("hello bitmap"))?)
+        } else {
+            Self::Other { kind, data: body.remainder() }
+        };
+        Ok(if padded { element } else { Self::Unpadded(Box::new(element)) })
     }
 }

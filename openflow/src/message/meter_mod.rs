@@ -8,6 +8,14 @@ use crate::wire::{DecodeError, Reader, Writer};
 /// Adds, changes or deletes a meter (`ofp_meter_mod`).
 ///
 /// command u16 | flags u16 | meter_id u32 | bands …
+///
+/// ```
+/// use openflow::{MeterBand, MeterFlags, MeterId, MeterMod};
+/// let slow = MeterMod::add(7, MeterFlags::PKTPS | MeterFlags::BURST).band(MeterBand::drop(1000, 100));
+/// assert_eq!(slow.to_string(), "ADD meter=7 pktps burst bands=\ntype=drop rate=1000 burst_size=100");
+/// let gone = MeterMod::delete(MeterId::ALL);
+/// # let _ = gone;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct MeterMod {
@@ -48,6 +56,32 @@ wire_flags! {
 }
 
 impl MeterMod {
+    /// Adds a meter without bands.
+    #[must_use]
+    pub fn add(meter_id: impl Into<MeterId>, flags: MeterFlags) -> Self {
+        let (command, meter_id) = (MeterModCommand::Add, meter_id.into());
+        Self { command, flags, meter_id, bands: Vec::new() }
+    }
+
+    /// Replaces a meter's flags and bands, by none so far.
+    #[must_use]
+    pub fn modify(meter_id: impl Into<MeterId>, flags: MeterFlags) -> Self {
+        Self { command: MeterModCommand::Modify, ..Self::add(meter_id, flags) }
+    }
+
+    /// Deletes a meter, or with `MeterId::ALL` every one.
+    #[must_use]
+    pub fn delete(meter_id: impl Into<MeterId>) -> Self {
+        Self { command: MeterModCommand::Delete, ..Self::add(meter_id, MeterFlags::EMPTY) }
+    }
+
+    /// Adds a band.
+    #[must_use]
+    pub fn band(mut self, band: MeterBand) -> Self {
+        self.bands.push(band);
+        self
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
         out.u16(self.command.into());
         out.u16(self.flags.0);
