@@ -43,6 +43,15 @@ impl<T: fmt::Display> fmt::Display for Joined<'_, T> {
     }
 }
 
+/// A number in hex, as C prints it: zero has no `0x`.
+pub(crate) struct AltHex(pub(crate) u64);
+
+impl fmt::Display for AltHex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { f.write_str("0") } else { write!(f, "{:#x}", self.0) }
+    }
+}
+
 /// Bytes that print as lower-case hex, without blanks.
 ///
 /// ```

@@ -4,12 +4,12 @@
 //! Decoding doesn't ask for any of this, for a message must be understood before it can be
 //! refused; whoever builds messages, or is a switch, calls `validate`.
 
-use crate::action::Action;
-use crate::error::{BadAction, BadInstruction, BadMatch, ErrorCode};
+use crate::action::{Action, ActionType};
+use crate::error::{BadAction, BadInstruction, BadMatch, ErrorCode, GroupModFailed};
 use crate::flow_match::Match;
 use crate::id::{GroupId, PortNo, TableId};
 use crate::instruction::Instruction;
-use crate::message::{Bucket, FlowMod, FlowModCommand, GroupMod};
+use crate::message::{Bucket, FlowMod, FlowModCommand, GroupMod, GroupModCommand, GroupType};
 use crate::oxm::{Field, Masked, Oxm, OxmId, VlanVid};
 
 /// What the specification forbids.
@@ -67,6 +67,14 @@ pub enum Invalid {
         /// What the match must say.
         needs: &'static str,
     },
+    /// An action needs a header that the frames this flow matches may not have.
+    #[error("{action} where frames may not have what it needs: match {needs}")]
+    Inapplicable {
+        /// The action.
+        action: ActionType,
+        /// What the match must say.
+        needs: &'static str,
+    },
     /// A set-field has a mask, or a value that its field can't have.
     #[error("set_field of {field}: {problem}")]
     SetField {
@@ -86,6 +94,14 @@ pub enum Invalid {
     OutGroup {
         /// The group.
         group: GroupId,
+    },
+    /// A group has what groups of its type can't have.
+    #[error("a group of type {group_type} with {problem}")]
+    Group {
+        /// The group's type.
+        group_type: GroupType,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// A header is pushed that there is not.
     #[error("{action} of ethertype {ethertype:#06x}, expected {expected}")]
@@ -118,10 +134,13 @@ impl Invalid {
             Self::OutsideMask { .. } => ErrorCode::BadMatch(BadMatch::BadWildcards),
             Self::Prerequisite { .. } => ErrorCode::BadMatch(BadMatch::BadPrereq),
             Self::NotSettable { .. } => ErrorCode::BadAction(BadAction::BadSetType),
-            Self::Inconsistent { .. } => ErrorCode::BadAction(BadAction::MatchInconsistent),
+            Self::Inconsistent { .. } | Self::Inapplicable { .. } => {
+                ErrorCode::BadAction(BadAction::MatchInconsistent)
+            }
             Self::SetField { .. } => ErrorCode::BadAction(BadAction::BadSetArgument),
             Self::OutPort { .. } => ErrorCode::BadAction(BadAction::BadOutPort),
             Self::OutGroup { .. } => ErrorCode::BadAction(BadAction::BadOutGroup),
+            Self::Group { .. } => ErrorCode::GroupModFailed(GroupModFailed::InvalidGroup),
             Self::Ethertype { .. } => ErrorCode::BadAction(BadAction::BadArgument),
             Self::Backwards { .. } => ErrorCode::BadInstruction(BadInstruction::BadTableId),
         }
@@ -132,7 +151,8 @@ impl Invalid {
 #[derive(Clone, Copy, Default)]
 struct Frames {
     in_port: bool,
-    tagged: bool,
+    /// VLAN tags that are there for sure.
+    tags: usize,
     ethertype: Option<u64>,
     proto: Option<u64>,
     icmpv6: Option<u64>,
@@ -146,7 +166,8 @@ impl Frames {
             Field::VlanVid => {
                 // Present must be among the bits that count, and set.
                 let mask = content.mask.unwrap_or(u128::MAX);
-                self.tagged = content.value & mask & u128::from(VlanVid::PRESENT.0) != 0;
+                let tagged = content.value & mask & u128::from(VlanVid::PRESENT.0) != 0;
+                self.tags = if tagged { self.tags.max(1) } else { 0 };
             }
             Field::EthType => self.ethertype = exact,
             Field::IpProto => self.proto = exact,
@@ -167,7 +188,7 @@ impl Frames {
         };
         let (known, needs) = match field {
             Field::InPhyPort => (self.in_port, "in_port"),
-            Field::VlanPcp => (self.tagged, "vlan_vid with a tag"),
+            Field::VlanPcp => (self.tags > 0, "vlan_vid with a tag"),
             Field::IpDscp | Field::IpEcn | Field::IpProto => {
                 (ethertype(&[0x0800, 0x86dd]), "eth_type=0x0800 or 0x86dd")
             }
@@ -313,11 +334,34 @@ impl FlowMod {
 }
 
 impl GroupMod {
-    /// Whether a switch that follows the specification can take this group's actions.
+    /// Whether a switch that follows the specification can take this group: weights in select
+    /// groups alone, one bucket in indirect ones, and actions that can be.
+    ///
+    /// ```
+    /// use openflow::{Action, Bucket, GroupMod, GroupType};
+    /// let shares = |kind| GroupMod::add(kind, 1).bucket(Bucket::new([Action::output(1)]).weight(2));
+    /// assert!(shares(GroupType::Select).validate().is_ok());
+    /// let error = shares(GroupType::All).validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "a group of type all with a weight");
+    /// assert_eq!(error.code().name(), Some("OFPGMFC_INVALID_GROUP"));
+    /// ```
     ///
     /// # Errors
     /// The first thing that is forbidden.
     pub fn validate(&self) -> Result<(), Invalid> {
+        if self.command == GroupModCommand::Delete {
+            return Ok(()); // buckets don't count (1.3.5, 6.5)
+        }
+        let group_type = self.group_type;
+        let weighs = self.buckets.iter().any(|bucket| bucket.weight != 0);
+        let problem = match group_type {
+            GroupType::All | GroupType::Indirect | GroupType::FastFailover if weighs => "a weight",
+            GroupType::Indirect if self.buckets.len() != 1 => "other than one bucket",
+            _ => "",
+        };
+        if !problem.is_empty() {
+            return Err(Invalid::Group { group_type, problem });
+        }
         self.buckets.iter().try_for_each(Bucket::validate)
     }
 }
@@ -335,7 +379,7 @@ impl Bucket {
 /// Actions on frames of which nothing is known.
 fn check_set(actions: &[Action]) -> Result<(), Invalid> {
     actions.iter().try_for_each(|action| match check_action(action, &mut Frames::default()) {
-        Err(Invalid::Inconsistent { .. }) => Ok(()),
+        Err(Invalid::Inconsistent { .. } | Invalid::Inapplicable { .. }) => Ok(()),
         other => other,
     })
 }
@@ -350,11 +394,12 @@ fn check_action(action: &Action, frames: &mut Frames) -> Result<(), Invalid> {
         }
         Action::Group(group) if *group > GroupId::MAX => Err(Invalid::OutGroup { group: *group }),
         Action::PushVlan(ethertype) => {
-            frames.tagged = true;
+            frames.tags += 1;
             pushed("push_vlan", *ethertype, &[0x8100, 0x88a8], "0x8100 or 0x88a8")
         }
         Action::PopVlan => {
-            frames.tagged = false;
+            needs(action, frames.tags > 0, "vlan_vid with a tag")?;
+            frames.tags -= 1;
             Ok(())
         }
         Action::PushMpls(ethertype) => {
@@ -362,7 +407,11 @@ fn check_action(action: &Action, frames: &mut Frames) -> Result<(), Invalid> {
             frames.proto = None;
             pushed("push_mpls", *ethertype, &[0x8847, 0x8848], "0x8847 or 0x8848")
         }
+        Action::SetMplsTtl(_) | Action::DecMplsTtl => needs_ethertype(action, frames, MPLS),
+        Action::SetNwTtl(_) | Action::DecNwTtl => needs_ethertype(action, frames, IP),
+        Action::PopPbb => needs_ethertype(action, frames, PBB),
         Action::PopMpls(ethertype) => {
+            needs_ethertype(action, frames, MPLS)?;
             frames.ethertype = Some((*ethertype).into());
             Ok(())
         }
@@ -373,6 +422,24 @@ fn check_action(action: &Action, frames: &mut Frames) -> Result<(), Invalid> {
         Action::SetField(oxm) => check_set_field(oxm, frames),
         _ => Ok(()),
     }
+}
+
+/// Ethertypes, any of which will do, and how a match says so.
+type Ethertypes = (&'static [u64], &'static str);
+const IP: Ethertypes = (&[0x0800, 0x86dd], "eth_type=0x0800 or 0x86dd");
+const MPLS: Ethertypes = (&[0x8847, 0x8848], "eth_type=0x8847 or 0x8848");
+const PBB: Ethertypes = (&[0x88e7], "eth_type=0x88e7");
+
+fn needs_ethertype(
+    action: &Action,
+    frames: &Frames,
+    (any, text): Ethertypes,
+) -> Result<(), Invalid> {
+    needs(action, frames.ethertype.is_some_and(|ethertype| any.contains(&ethertype)), text)
+}
+
+fn needs(action: &Action, known: bool, needs: &'static str) -> Result<(), Invalid> {
+    if known { Ok(()) } else { Err(Invalid::Inapplicable { action: action.action_type(), needs }) }
 }
 
 fn pushed(
@@ -400,7 +467,7 @@ fn check_set_field(oxm: &Oxm, frames: &mut Frames) -> Result<(), Invalid> {
         return Err(Invalid::SetField { field, problem: "more bits than the field has" });
     }
     // Only a tag that is there has an id.
-    let untagged = field == Field::VlanVid && !frames.tagged;
+    let untagged = field == Field::VlanVid && frames.tags == 0;
     let needs = if untagged { Some("vlan_vid with a tag") } else { frames.missing(field) };
     if let Some(needs) = needs {
         return Err(Invalid::Inconsistent { field, needs });
@@ -498,6 +565,26 @@ mod tests {
                 "the id of a tag that went",
                 vec![Action::push_vlan(), Action::PopVlan, vid()],
                 Some("OFPBAC_MATCH_INCONSISTENT"),
+            ),
+            (
+                "a tag that may not be there",
+                vec![Action::PopVlan],
+                Some("OFPBAC_MATCH_INCONSISTENT"),
+            ),
+            (
+                "a TTL that may not be there",
+                vec![Action::DecNwTtl],
+                Some("OFPBAC_MATCH_INCONSISTENT"),
+            ),
+            (
+                "a new label's TTL",
+                vec![
+                    Action::PushMpls(0x8847),
+                    Action::SetMplsTtl(9),
+                    Action::PopMpls(0x0800),
+                    Action::DecNwTtl,
+                ],
+                None,
             ),
             ("a MAC", vec![Action::SetField(Oxm::eth_src(MacAddr::ZERO))], None),
             ("metadata", vec![Action::SetField(Oxm::metadata(1))], Some("OFPBAC_BAD_SET_TYPE")),

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use openflow::{Body, Message, MultipartReplyBody, MultipartRequestBody};
+use openflow::{
+    Action, Body, Bucket, FlowMod, GroupMod, GroupType, Instruction, Match, Message, MeterBand,
+    MeterFlags, MeterId, MeterMod, MultipartReplyBody, MultipartRequestBody, Oxm,
+};
 
 /// `ovs-ofctl`'s texts, or `None` where there is no `ovs-ofctl`.
 fn print(messages: &[Vec<u8>]) -> Option<Vec<String>> {
@@ -107,6 +110,56 @@ fn open_vswitch_reads_in_every_sample_what_we_meant() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(unknown.is_empty(), "no such samples: {unknown:?}");
+}
+
+/// Zeros, masks of all bits and of none, and what goes without saying.
+fn at_the_edge() -> Vec<Body> {
+    let set = |field| Instruction::apply([Action::set_field(field)]);
+    let any = |oxm| Match::from(vec![oxm]);
+    let weighed = |kind, weight| {
+        GroupMod::add(kind, 1).bucket(Bucket::new([Action::output(1)]).weight(weight))
+    };
+    let ipv6 = |label| Match::new().ipv6().ipv6_flabel(label);
+    vec![
+        FlowMod::add(0).matching(Match::new().metadata(0).tunnel_id(0)).into(),
+        FlowMod::add(0).matching(Match::new().metadata_masked(0, 0).in_port(1)).into(),
+        FlowMod::add(0).matching(any(Oxm::metadata_masked(7, u64::MAX))).into(),
+        FlowMod::add(0).matching(any(Oxm::eth_src_masked([2; 6], [0xff; 6]))).into(),
+        FlowMod::add(0).matching(any(Oxm::eth_dst_masked([0; 6], [0; 6]))).into(),
+        FlowMod::add(0).matching(Match::new().arp().arp_sha_masked([2; 6], [0xff; 6])).into(),
+        FlowMod::add(0).matching(Match::new().ip().ipv4_src_masked([10, 0, 0, 0], [0; 4])).into(),
+        FlowMod::add(0).matching(Match::new().ip().ipv4_src_masked([10; 4], [0xff; 4])).into(),
+        FlowMod::add(0).matching(Match::new().ip().ip_proto(2)).into(),
+        FlowMod::add(0).matching(ipv6(0)).instruction(set(Oxm::ipv6_flabel(0))).into(),
+        FlowMod::add(0).matching(ipv6(0x12)).instruction(set(Oxm::ipv6_flabel(0x12))).into(),
+        FlowMod::add(0).matching(Match::new().ipv6().ipv6_flabel_masked(1, 0xf_ffff)).into(),
+        FlowMod::add(0).matching(Match::new().ipv6().ipv6_flabel_masked(1, 3)).into(),
+        FlowMod::add(0).instruction(set(Oxm::tunnel_id(0))).into(),
+        FlowMod::add(0).instruction(Instruction::write_metadata(0)).into(),
+        FlowMod::add(0).instruction(Instruction::WriteMetadata { metadata: 0, mask: 0 }).into(),
+        FlowMod::add(0).cookie(u64::MAX).into(),
+        FlowMod::add(254).cookie(1).priority(0x8000).into(),
+        FlowMod::delete_strict(0).cookie(u64::MAX).cookie_mask(u64::MAX).out_port(3).into(),
+        FlowMod::modify_strict(1).cookie(0).cookie_mask(1).into(),
+        weighed(GroupType::Select, 1).into(),
+        weighed(GroupType::Select, 0).into(),
+        weighed(GroupType::All, 0).into(),
+        MeterMod::delete(MeterId::ALL).band(MeterBand::drop(1, 2)).into(),
+        MeterMod::add(0xffff_0000, MeterFlags::KBPS).band(MeterBand::drop(0, 0)).into(),
+    ]
+}
+
+#[test]
+fn values_at_the_edge_are_printed_as_open_vswitch_prints_them() {
+    let messages: Vec<Message> =
+        at_the_edge().into_iter().map(|body| Message::new(1, body)).collect();
+    let bytes: Vec<Vec<u8>> =
+        messages.iter().map(|message| message.encode().unwrap().to_vec()).collect();
+    let Some(texts) = print(&bytes) else { return };
+    for (message, theirs) in messages.iter().zip(&texts) {
+        let ours = comparable(message, &message.to_string());
+        assert_eq!(ours, comparable(message, theirs), "{message:?}");
+    }
 }
 
 /// The recorded session, as far as it is plain OpenFlow 1.3.

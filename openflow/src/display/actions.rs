@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::flow_match::{Content, set_name};
-use super::{Hex, Joined};
+use super::{AltHex, Hex, Joined};
 use crate::action::Action;
 use crate::id::PortNo;
 use crate::instruction::{Instruction, InstructionType};
-use crate::oxm::Oxm;
+use crate::oxm::{Masked, Oxm};
 
 /// As `ovs-ofctl` prints it; what it doesn't know has the specification's name.
 impl fmt::Display for Action {
@@ -27,6 +27,10 @@ impl fmt::Display for Action {
             Self::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
             Self::DecNwTtl => f.write_str("dec_ttl"),
             Self::SetField(Oxm::IpDscp(dscp)) => write!(f, "set_field:{}->ip_dscp", dscp.value),
+            // A match has its five digits.
+            Self::SetField(Oxm::Ipv6Flabel(Masked { value, mask: None })) => {
+                write!(f, "set_field:{}->ipv6_label", AltHex((*value).into()))
+            }
             Self::SetField(field) => write!(f, "set_field:{}->{}", Content(field), set_name(field)),
             Self::Experimenter { experimenter, data } => {
                 write!(f, "experimenter({experimenter:#010x},{})", Hex(data))
@@ -52,10 +56,10 @@ impl fmt::Display for Instruction {
         match self {
             Self::GotoTable(table) => write!(f, "goto_table:{}", table.0),
             Self::WriteMetadata { metadata, mask: u64::MAX } => {
-                write!(f, "write_metadata:{metadata:#x}")
+                write!(f, "write_metadata:{}", AltHex(*metadata))
             }
             Self::WriteMetadata { metadata, mask } => {
-                write!(f, "write_metadata:{metadata:#x}/{mask:#x}")
+                write!(f, "write_metadata:{}/{}", AltHex(*metadata), AltHex(*mask))
             }
             Self::WriteActions(actions) => write!(f, "write_actions({})", Actions(actions)),
             Self::ApplyActions(actions) => Joined(actions, ",").fmt(f),

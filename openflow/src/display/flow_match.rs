@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Hex;
+use super::{AltHex, Hex};
 use crate::flow_match::Match;
 use crate::id::{MacAddr, PortNo};
 use crate::oxm::{Field, FieldValue, Masked, Oxm, VlanVid};
@@ -19,6 +19,7 @@ impl fmt::Display for Prioritised<'_> {
         if priority == DEFAULT_PRIORITY {
             return match_.fmt(f);
         }
+        let match_ = match_.to_string();
         let comma = if match_.is_empty() { "" } else { "," };
         write!(f, "priority={priority}{comma}{match_}")
     }
@@ -51,7 +52,6 @@ impl Kind {
             match_.ip_proto_field().filter(|proto| proto.mask.is_none()).map(|proto| proto.value);
         let (name, names_proto) = match (ethertype, proto) {
             (Some(0x0800), Some(1)) => (Some("icmp"), true),
-            (Some(0x0800), Some(2)) => (Some("igmp"), true),
             (Some(0x0800), Some(6)) => (Some("tcp"), true),
             (Some(0x0800), Some(17)) => (Some("udp"), true),
             (Some(0x0800), Some(132)) => (Some("sctp"), true),
@@ -112,7 +112,10 @@ const ORDER: [Field; 35] = [
 ];
 
 fn vlan_after(match_: &Match, out: &mut Fields<'_, '_>, kind: &Kind) -> fmt::Result {
-    let with = |wanted| match_.fields().iter().filter(move |field| field.field() == Some(wanted));
+    // A mask without any bit is no condition.
+    let condition = |field: &&Oxm| field.to_bits().is_none_or(|bits| bits.mask != Some(0));
+    let fields = || match_.fields().iter().filter(condition);
+    let with = |wanted| fields().filter(move |field| field.field() == Some(wanted));
     for wanted in [Field::TunnelId, Field::Metadata, Field::InPort] {
         for field in with(wanted) {
             out.item(format_args!("{}={}", match_name(field), Content(field)))?;
@@ -248,9 +251,12 @@ impl fmt::Display for Content<'_> {
             }
             Oxm::EthType(ethertype) => masked(f, *ethertype, |f, value| write!(f, "{value:#06x}")),
             Oxm::Metadata(value) | Oxm::TunnelId(value) => {
-                masked(f, *value, |f, value| write!(f, "{value:#x}"))
+                masked(f, *value, |f, value| AltHex(value).fmt(f))
             }
-            Oxm::Ipv6Flabel(label) => masked(f, *label, |f, value| write!(f, "{value:#x}")),
+            Oxm::Ipv6Flabel(Masked { value, mask: None | Some(0xf_ffff) }) => {
+                write!(f, "{value:#07x}")
+            }
+            Oxm::Ipv6Flabel(label) => masked(f, *label, |f, value| write!(f, "{value:#07x}")),
             // The whole byte that the code point is in.
             Oxm::IpDscp(dscp) => {
                 masked(f, *dscp, |f, value| write!(f, "{}", u16::from(value) << 2))
@@ -271,7 +277,8 @@ fn masked<T: FieldValue>(
     show: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
 ) -> fmt::Result {
     show(f, content.value)?;
-    if let Some(mask) = content.mask {
+    let whole = u128::MAX >> (128 - 8 * T::LEN);
+    if let Some(mask) = content.mask.filter(|mask| mask.to_bits() != whole) {
         f.write_str("/")?;
         show(f, mask)?;
     }

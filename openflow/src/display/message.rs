@@ -223,8 +223,9 @@ impl fmt::Display for FlowMod {
         let match_ = Prioritised(self.priority, &self.match_).to_string();
         let gap = if match_.is_empty() { "" } else { " " };
         write!(f, "{gap}{match_} ")?;
-        // An addition writes its cookie, all else compares it.
-        if self.command == FlowModCommand::Add && self.cookie != 0 {
+        // An addition writes its cookie, unless that is all ones; all else compares it.
+        let written = self.command == FlowModCommand::Add && self.cookie != u64::MAX;
+        if written && self.cookie != 0 {
             write!(f, "cookie:{:#x} ", self.cookie)?;
         } else if self.command != FlowModCommand::Add && self.cookie_mask != 0 {
             write!(f, "cookie:{:#x}/{:#x} ", self.cookie, self.cookie_mask)?;
@@ -274,23 +275,35 @@ impl fmt::Display for Group<'_> {
             other => other.to_string(),
         };
         write!(f, "group_id={},type={kind}", id.0)?;
-        buckets.iter().try_for_each(|bucket| write!(f, ",{bucket}"))
+        // What goes without saying: in select groups a weight of one, else none.
+        let weight = (self.0 == GroupType::Select).into();
+        buckets.iter().try_for_each(|bucket| write!(f, ",{}", Weighed(bucket, weight)))
     }
 }
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Weighed(self, 0).fmt(f)
+    }
+}
+
+/// A bucket, and the weight that isn't printed.
+struct Weighed<'a>(&'a Bucket, u16);
+
+impl fmt::Display for Weighed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bucket, silent) = *self;
         f.write_str("bucket=")?;
-        if self.weight != 0 {
-            write!(f, "weight:{},", self.weight)?;
+        if bucket.weight != silent {
+            write!(f, "weight:{},", bucket.weight)?;
         }
-        if self.watch_port != PortNo::ANY {
-            write!(f, "watch_port:{},", self.watch_port)?;
+        if bucket.watch_port != PortNo::ANY {
+            write!(f, "watch_port:{},", bucket.watch_port)?;
         }
-        if self.watch_group != GroupId::ANY {
-            write!(f, "watch_group:{},", self.watch_group.0)?;
+        if bucket.watch_group != GroupId::ANY {
+            write!(f, "watch_group:{},", bucket.watch_group.0)?;
         }
-        write!(f, "actions={}", Actions(&self.actions))
+        write!(f, "actions={}", Actions(&bucket.actions))
     }
 }
 
@@ -311,7 +324,13 @@ impl fmt::Display for MeterMod {
             MeterModCommand::Delete => f.write_str("DEL")?,
             MeterModCommand::Other(command) => write!(f, "cmd:{command}")?,
         }
-        write!(f, " {}", Bands(self.meter_id, self.flags, &self.bands))
+        // A deletion's flags and bands don't count.
+        match self.command {
+            MeterModCommand::Delete => {
+                write!(f, " {}", Bands(self.meter_id, MeterFlags::EMPTY, &[]))
+            }
+            _ => write!(f, " {}", Bands(self.meter_id, self.flags, &self.bands)),
+        }
     }
 }
 

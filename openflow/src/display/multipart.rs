@@ -51,7 +51,8 @@ impl fmt::Display for FlowStatsRequest {
         if self.cookie_mask != 0 {
             write!(f, " cookie={:#x}/{:#x}", self.cookie, self.cookie_mask)?;
         }
-        if self.match_.is_empty() { Ok(()) } else { write!(f, " {}", self.match_) }
+        let match_ = self.match_.to_string();
+        if match_.is_empty() { Ok(()) } else { write!(f, " {match_}") }
     }
 }
 
