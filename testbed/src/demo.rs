@@ -4,17 +4,20 @@
 
 mod embedded;
 mod paint;
+mod pulse;
 mod real;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::controller::Controller;
 use crate::error::LabError;
 use crate::rights::missing_ovs;
 use embedded::Embedded;
 use paint::Paint;
+use pulse::Pulse;
 use real::Real;
 
 type Result<T> = std::result::Result<T, LabError>;
@@ -50,10 +53,21 @@ pub(crate) trait Stage {
     fn pings(&self) -> Result<Vec<Vec<bool>>>;
     /// All that the switches hold.
     fn tables(&self) -> Result<String>;
+    /// One host pings another every [`PACE`] from now on, until the result is called for what came of it.
+    fn keep_pinging(&self, from: usize, to: usize) -> Result<Pinging>;
+    /// Cuts or mends the link between `s1` and `s2`.
+    fn set_link(&self, whole: bool) -> Result<()>;
 }
+
+/// Ends the pings, and tells what came of them.
+pub(crate) type Pinging = Box<dyn FnOnce() -> Result<Pulse>>;
 
 /// The ring has as many switches, and as many links.
 const RING: usize = 3;
+/// Between two pings while a link is cut.
+const PACE: Duration = Duration::from_millis(20);
+/// Pings go on for so long after a change.
+const AFTERMATH: Duration = Duration::from_secs(2);
 const RED: &str = "red";
 const BLUE: &str = "blue";
 
@@ -137,6 +151,14 @@ impl Show<'_> {
         self.attach(BLUE, moving)?;
         self.matrix()?;
 
+        self.step("The link s1–s2 is cut: everybody goes the long way round", "")?;
+        self.pinged_while("is cut", false)?;
+        self.matrix()?;
+
+        self.step("… and mended", "")?;
+        self.pinged_while("is mended", true)?;
+        self.matrix()?;
+
         self.step("Everything is deleted", "DELETE /api/v1/networks/red?force=true, …")?;
         for network in [RED, BLUE] {
             self.timed(&format!("network {} is gone", self.paint.network(network)), |it| {
@@ -196,6 +218,32 @@ impl Show<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Cuts or mends the link while one host pings another across it, and says what was lost.
+    fn pinged_while(&self, what: &str, whole: bool) -> Result<()> {
+        let guests = self.stage.guests();
+        let is_blue = |at: &usize| self.now[*at] == Some(BLUE);
+        let at = |switch: &str| {
+            (0..guests.len()).filter(is_blue).find(|at| guests[*at].switch == switch)
+        };
+        let (Some(from), Some(to)) = (at("s1"), at("s2")) else { return Ok(()) };
+        let pinging = self.stage.keep_pinging(from, to)?;
+        thread::sleep(PACE * 10);
+        self.stage.set_link(whole)?;
+        self.timed(&format!("the link {what}, the controller knows"), |it| {
+            it.controller.wait_for_links(if whole { RING } else { RING - 1 })
+        })?;
+        thread::sleep(AFTERMATH);
+        let pulse = pinging()?;
+        let (from, to) = (&guests[from].port, &guests[to].port);
+        if pulse.twice > 0 || pulse.late_lost() > 0 {
+            return Err(LabError::Wrong(format!(
+                "{from} pings {to} while the link {what}: {pulse}\n{}",
+                self.controller.log()
+            )));
+        }
+        self.done(&format!("{from} pings {to} every {} ms: {pulse}", PACE.as_millis()), None)
     }
 
     fn step(&self, title: &str, call: &str) -> Result<()> {

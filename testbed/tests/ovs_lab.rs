@@ -190,7 +190,7 @@ fn a_cut_link_passes_nothing_until_it_is_mended() -> Checked {
         return Ok(());
     }
     for trunks in Trunks::ALL {
-        let mut lab = Lab::build(Topology::Line(3), trunks, 1)?;
+        let lab = Lab::build(Topology::Line(3), trunks, 1)?;
         program(&lab, Mark::Vlan)?;
         lab.cut("s3", "s2")?;
         let frame = lab.broadcast("s1h1")?;

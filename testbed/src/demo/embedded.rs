@@ -1,11 +1,15 @@
 //! The demo on embedded switches: they connect over TCP and forward frames as any switch does, without any rights.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use openflow::{DatapathId, PortNo};
 
-use super::{Guest, RING, Result, Stage};
+use super::pulse::Pulse;
+use super::{Guest, PACE, Pinging, RING, Result, Stage};
 use crate::error::LabError;
 use crate::fabric::Place;
 use crate::host::{self, Mac, host_mac};
@@ -34,6 +38,7 @@ pub struct Embedded {
 }
 
 /// A host's end of its port.
+#[derive(Clone)]
 struct Wire {
     place: Place,
     mac: Mac,
@@ -62,11 +67,21 @@ impl Embedded {
         }
         Ok(Self { switches: Vec::new(), fabric: EmbeddedFabric::new(), runtime, guests, wires })
     }
+}
 
-    /// Whether `to` hears a frame that `from` sends, once, and nothing loops.
-    fn arrives(&self, from: &Wire, to: &Wire, frame: &host::Frame) -> bool {
-        let came = self.fabric.send(from.place, frame.bytes());
-        !came.looped && came.at(to.place).len() == 1
+/// How often `to` hears a frame that `from` sends. One that loops is heard more than once in any case.
+fn arrives(fabric: &EmbeddedFabric, from: &Wire, to: &Wire, frame: &host::Frame) -> usize {
+    let came = fabric.send(from.place, frame.bytes());
+    came.at(to.place).len() + 2 * usize::from(came.looped)
+}
+
+/// How often an answer comes to a question.
+fn ping(fabric: &EmbeddedFabric, from: &Wire, to: &Wire) -> usize {
+    let question = host::Frame::arp_request(from.mac, from.ip, to.ip);
+    let answer = arp_reply(to, from);
+    match arrives(fabric, from, to, &question) {
+        0 => 0,
+        times => times * arrives(fabric, to, from, &answer),
     }
 }
 
@@ -118,13 +133,8 @@ impl Stage for Embedded {
     }
 
     fn pings(&self) -> Result<Vec<Vec<bool>>> {
-        let ping = |from: &Wire, to: &Wire| {
-            let question = host::Frame::arp_request(from.mac, from.ip, to.ip);
-            let answer = arp_reply(to, from);
-            from.place != to.place
-                && self.arrives(from, to, &question)
-                && self.arrives(to, from, &answer)
-        };
+        let ping =
+            |from: &Wire, to: &Wire| from.place != to.place && ping(&self.fabric, from, to) == 1;
         Ok(self
             .wires
             .iter()
@@ -134,6 +144,32 @@ impl Stage for Embedded {
 
     fn tables(&self) -> Result<String> {
         Ok(self.switches.iter().map(|switch| switch.tables() + &switch.groups()).collect())
+    }
+
+    fn keep_pinging(&self, from: usize, to: usize) -> Result<Pinging> {
+        let (fabric, from, to) =
+            (self.fabric.clone(), self.wires[from].clone(), self.wires[to].clone());
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let pinging = thread::spawn(move || {
+            let mut pulse = Pulse::default();
+            while !stopped.load(Ordering::SeqCst) {
+                let answers = ping(&fabric, &from, &to);
+                pulse.answered.push(answers > 0);
+                pulse.twice += answers.saturating_sub(1);
+                thread::sleep(PACE);
+            }
+            pulse
+        });
+        Ok(Box::new(move || {
+            stop.store(true, Ordering::SeqCst);
+            pinging.join().map_err(|_| LabError::Wrong("a thread that pings died".to_owned()))
+        }))
+    }
+
+    fn set_link(&self, whole: bool) -> Result<()> {
+        self.fabric.set_link((1, NEXT), whole);
+        Ok(())
     }
 }
 

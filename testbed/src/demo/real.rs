@@ -1,10 +1,13 @@
 //! The demo on real Open vSwitch: machines with the kernel's own stack, in namespaces.
 
+use std::io::{Read as _, Seek as _};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{Guest, RING, Result, Stage};
+use super::pulse::Pulse;
+use super::{Guest, PACE, Pinging, RING, Result, Stage};
 use crate::error::LabError;
 use crate::host::Machine;
 use crate::ovs::{Lab, LabSpec, Topology, Trunks};
@@ -86,5 +89,29 @@ impl Stage for Real {
 
     fn tables(&self) -> Result<String> {
         self.lab.tables()
+    }
+
+    fn keep_pinging(&self, from: usize, to: usize) -> Result<Pinging> {
+        let machines = self.lab.machines();
+        let told = |source| LabError::io("running ping", source);
+        let mut output = tempfile::tempfile().map_err(told)?;
+        let mut command = Command::new("ping");
+        let pace = PACE.as_secs_f64().to_string();
+        command.args(["-n", "-O", "-i", &pace, &machines[to].address().to_string()]);
+        command.stdin(Stdio::null()).stdout(output.try_clone().map_err(told)?);
+        let mut ping = machines[from].namespace().inside(move || command.spawn())?.map_err(told)?;
+        Ok(Box::new(move || {
+            ping.kill().and_then(|()| ping.wait()).map_err(told)?;
+            let mut written = String::new();
+            output
+                .rewind()
+                .and_then(|()| output.read_to_string(&mut written))
+                .map_err(|source| LabError::io("reading what ping wrote", source))?;
+            Ok(Pulse::of_ping(&written))
+        }))
+    }
+
+    fn set_link(&self, whole: bool) -> Result<()> {
+        if whole { self.lab.mend("s1", "s2") } else { self.lab.cut("s1", "s2") }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -88,8 +88,8 @@ impl LabSpec {
             hosts,
             machines,
             links,
-            cut: BTreeSet::new(),
-            dead: BTreeSet::new(),
+            cut: Mutex::new(BTreeSet::new()),
+            dead: Mutex::new(BTreeSet::new()),
             ids: AtomicU64::new(1),
             _entered: entered,
             namespace,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::build::LabSpec;
@@ -18,6 +18,10 @@ use super::wiring;
 use crate::error::LabError;
 use crate::host::{BROADCAST, Frame, Mac, Machine, Tap, host_mac};
 use crate::netns::{Entered, NetNs};
+use crate::wait::{Look, until};
+
+/// For ports to be given other numbers. It takes milliseconds; a loaded machine takes longer.
+const NUMBERS: Duration = Duration::from_secs(20);
 
 /// Real Open vSwitch nodes in namespaces. All of it goes when this is dropped.
 ///
@@ -32,9 +36,9 @@ pub struct Lab {
     pub(super) machines: Vec<Machine>,
     pub(super) links: Vec<Link>,
     /// Numbers of links that are cut.
-    pub(super) cut: BTreeSet<usize>,
+    pub(super) cut: Mutex<BTreeSet<usize>>,
     /// Switches whose daemon is dead.
-    pub(super) dead: BTreeSet<usize>,
+    pub(super) dead: Mutex<BTreeSet<usize>>,
     pub(super) ids: AtomicU64,
     pub(super) _entered: Entered,
     pub(super) namespace: Arc<NetNs>,
@@ -154,7 +158,7 @@ impl Lab {
     ///
     /// # Errors
     /// [`LabError`] when there is no such link or the system refuses.
-    pub fn cut(&mut self, a: &str, b: &str) -> Result<(), LabError> {
+    pub fn cut(&self, a: &str, b: &str) -> Result<(), LabError> {
         self.set_link(a, b, false)
     }
 
@@ -162,7 +166,7 @@ impl Lab {
     ///
     /// # Errors
     /// [`LabError`] when there is no such link or the system refuses.
-    pub fn mend(&mut self, a: &str, b: &str) -> Result<(), LabError> {
+    pub fn mend(&self, a: &str, b: &str) -> Result<(), LabError> {
         self.set_link(a, b, true)
     }
 
@@ -170,10 +174,10 @@ impl Lab {
     ///
     /// # Errors
     /// [`LabError`] when there is no such switch.
-    pub fn kill(&mut self, switch: &str) -> Result<(), LabError> {
+    pub fn kill(&self, switch: &str) -> Result<(), LabError> {
         let ovs = Arc::clone(self.switch(switch)?.node.ovs());
         ovs.kill()?;
-        self.dead.extend(self.sharing(&ovs));
+        lock(&self.dead).extend(self.sharing(&ovs));
         Ok(())
     }
 
@@ -181,14 +185,42 @@ impl Lab {
     ///
     /// # Errors
     /// [`LabError`] when it doesn't start.
-    pub fn restart(&mut self, switch: &str) -> Result<(), LabError> {
+    pub fn restart(&self, switch: &str) -> Result<(), LabError> {
         let ovs = Arc::clone(self.switch(switch)?.node.ovs());
         ovs.restart()?;
         for index in self.sharing(&ovs) {
-            self.dead.remove(&index);
+            lock(&self.dead).remove(&index);
             self.switches[index].install_marker_flows()?;
         }
         Ok(())
+    }
+
+    /// Gives ports other OpenFlow numbers while they are in use, all at once; two may swap theirs.
+    ///
+    /// # Errors
+    /// [`LabError`] when there is no such port, or Open vSwitch gives other numbers than asked.
+    pub fn renumber(&self, switch: &str, ports: &[(&str, u32)]) -> Result<(), LabError> {
+        let switch = self.switch(switch)?;
+        switch.node.request_numbers(ports, true)?;
+        let names: Vec<&str> = ports.iter().map(|(name, _)| *name).collect();
+        let wanted: Vec<u32> = ports.iter().map(|(_, number)| *number).collect();
+        until("ports to have their new numbers", NUMBERS, || {
+            Ok(match switch.node.port_numbers(&names) {
+                Ok(now) if now == wanted => Look::Done(()),
+                other => Look::NotYet(format!("{other:?}")),
+            })
+        })?;
+        switch.install_marker_flows()
+    }
+
+    /// Kills a switch's daemon and starts it anew with these numbers for ports: no flows.
+    ///
+    /// # Errors
+    /// [`LabError`] when it doesn't start.
+    pub fn restart_renumbered(&self, switch: &str, ports: &[(&str, u32)]) -> Result<(), LabError> {
+        self.kill(switch)?;
+        self.switch(switch)?.node.request_numbers(ports, false)?;
+        self.restart(switch)
     }
 
     /// Adds a host at a switch; `name`, at most 15 bytes, is its port's too.
@@ -250,13 +282,14 @@ impl Lab {
 
     /// Whether a switch's daemon runs.
     pub(super) fn lives(&self, switch: usize) -> bool {
-        !self.dead.contains(&switch)
+        !lock(&self.dead).contains(&switch)
     }
 
     /// Links that aren't cut, between switches that live.
     pub(super) fn whole_links(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().filter(|link| {
-            !self.cut.contains(&link.number) && link.switches.iter().all(|it| self.lives(*it))
+            !lock(&self.cut).contains(&link.number)
+                && link.switches.iter().all(|it| self.lives(*it))
         })
     }
 
@@ -276,7 +309,7 @@ impl Lab {
             .collect()
     }
 
-    fn set_link(&mut self, a: &str, b: &str, whole: bool) -> Result<(), LabError> {
+    fn set_link(&self, a: &str, b: &str, whole: bool) -> Result<(), LabError> {
         let link = self.link(a, b)?.clone();
         for (here, there) in [(0, 1), (1, 0)] {
             let switch = &self.switches[link.switches[here]];
@@ -284,12 +317,17 @@ impl Lab {
             switch.set_trunk(&link.ports[here], other, self.spec.trunks, whole)?;
         }
         if whole {
-            self.cut.remove(&link.number);
+            lock(&self.cut).remove(&link.number);
         } else {
-            self.cut.insert(link.number);
+            lock(&self.cut).insert(link.number);
         }
         Ok(())
     }
+}
+
+/// A test that panicked elsewhere left nothing half-done here.
+fn lock(set: &Mutex<BTreeSet<usize>>) -> MutexGuard<'_, BTreeSet<usize>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn found<T>(thing: Option<T>, kind: &str, name: &str) -> Result<T, LabError> {

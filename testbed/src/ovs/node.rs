@@ -163,6 +163,19 @@ impl OvsNode {
         names.iter().zip(said.lines()).map(number).collect()
     }
 
+    /// Asks for other OpenFlow numbers, of several ports at once. Where the daemon runs this returns when it has looked.
+    ///
+    /// # Errors
+    /// [`LabError::Command`] when there is no such port.
+    pub fn request_numbers(&self, ports: &[(&str, u32)], running: bool) -> Result<(), LabError> {
+        let mut args: Vec<String> = if running { vec![] } else { vec!["--no-wait".to_owned()] };
+        for (name, number) in ports {
+            args.extend(["--", "set", "interface", name].map(str::to_owned));
+            args.push(format!("ofport_request={number}"));
+        }
+        self.ovs.vsctl(args).map(drop)
+    }
+
     /// Points the bridge at another controller; its flows stay. At an address where nobody listens the switch
     /// is "away", while it forwards on.
     ///
