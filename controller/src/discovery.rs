@@ -2,10 +2,10 @@
 //! port and are heard at another.
 //!
 //! Pure: time comes in as `now`, nonces come in as values. A link counts once
-//! it is heard both ways. A port that hears two neighbours isn't used: either
-//! something shared is between (a hub, a relay), or somebody plays. What is
-//! heard must be signed, and fresh: its nonce left that very port within
-//! `limit`. While a switch of a link isn't connected, silence says nothing.
+//! it is heard both ways. A port that hears two neighbours, or is heard by two,
+//! isn't used: either something shared is between (a hub, a relay), or somebody
+//! plays. What is heard must be signed, and fresh: its nonce left that very port
+//! within `limit`. While a switch of a link isn't connected, silence says nothing.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -52,6 +52,8 @@ pub enum Heard {
     Stale,
     /// A second neighbour on one port.
     SecondNeighbour(Place),
+    /// A neighbour that is heard at this port too.
+    SecondListener(Place),
 }
 
 /// Discovery of links.
@@ -61,9 +63,16 @@ pub struct Discovery {
     sent: HashMap<Place, Sent>,
     /// When each port speaks next.
     queue: BTreeSet<(Instant, Place)>,
-    heard: BTreeMap<Place, BTreeMap<Place, Instant>>,
+    heard: BTreeMap<Place, BTreeMap<Place, Times>>,
     /// Where each port was heard: `heard`, the other way round.
     heard_at: HashMap<Place, BTreeSet<Place>>,
+}
+
+/// When a neighbour was heard on a port.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: Instant,
+    last: Instant,
 }
 
 #[derive(Debug)]
@@ -181,13 +190,17 @@ impl Discovery {
             return Heard::Stale;
         }
         let neighbours = self.heard.entry(at).or_default();
-        let new = neighbours.insert(from, now).is_none();
-        self.heard_at.entry(from).or_default().insert(at);
+        let new = !neighbours.contains_key(&from);
+        neighbours.entry(from).or_insert(Times { first: now, last: now }).last = now;
         let other = neighbours.keys().find(|other| **other != from).copied();
-        match other {
-            Some(other) if new => Heard::SecondNeighbour(other),
-            None if new => Heard::New,
-            _ => Heard::Known,
+        let listeners = self.heard_at.entry(from).or_default();
+        listeners.insert(at);
+        let listener = listeners.iter().find(|other| **other != at).copied();
+        match (other, listener) {
+            _ if !new => Heard::Known,
+            (Some(other), _) => Heard::SecondNeighbour(other),
+            (None, Some(listener)) => Heard::SecondListener(listener),
+            (None, None) => Heard::New,
         }
     }
 
@@ -198,9 +211,9 @@ impl Discovery {
         for (at, neighbours) in &mut self.heard {
             for (from, heard) in neighbours {
                 if !connected(at.switch) || !connected(from.switch) {
-                    *heard = now;
+                    heard.last = now;
                 }
-                if now.duration_since(*heard) > limit {
+                if now.duration_since(heard.last) > limit {
                     silent.push((*at, *from));
                 }
             }
@@ -211,20 +224,35 @@ impl Discovery {
         !silent.is_empty()
     }
 
-    /// The links that were heard both ways, and whose ends hear nobody else.
+    /// The links that were heard both ways, and whose ends hear nobody else and
+    /// are heard by nobody else.
     pub fn links(&self) -> BTreeSet<(Place, Place)> {
+        let alone = |at: Place| self.heard_at.get(&at).is_some_and(|places| places.len() == 1);
         let pairs = self.heard.keys().filter_map(|&at| {
             let from = self.only_neighbour(at)?;
             let mutual = self.only_neighbour(from) == Some(at);
-            mutual.then(|| (at.min(from), at.max(from)))
+            (mutual && alone(at) && alone(from)).then(|| (at.min(from), at.max(from)))
         });
         pairs.collect()
     }
 
-    /// Ports that hear more than one neighbour.
+    /// Ports that hear more than one neighbour, or are heard by more than one.
     pub fn ambiguous(&self) -> impl Iterator<Item = (Place, Vec<Place>)> {
-        let several = self.heard.iter().filter(|(_, from)| from.len() > 1);
-        several.map(|(at, from)| (*at, from.keys().copied().collect()))
+        let hear = self.heard.iter().map(|(at, from)| (*at, from.keys().copied().collect()));
+        let heard = self.heard_at.iter().map(|(from, at)| (*from, at.iter().copied().collect()));
+        hear.chain(heard).filter(|(_, others): &(Place, Vec<Place>)| others.len() > 1)
+    }
+
+    /// Ports that hear a neighbour which doesn't hear them, for longer than a
+    /// link may be silent: somebody relays, or the link works one way only.
+    pub fn one_sided(&self, now: Instant) -> impl Iterator<Item = (Place, Place)> {
+        let each = self.heard.iter().flat_map(|(at, from)| from.iter().map(move |it| (*at, it)));
+        let back = |at: Place, from: Place| {
+            self.heard.get(&from).is_some_and(|neighbours| neighbours.contains_key(&at))
+        };
+        let old = move |times: &Times| now.duration_since(times.first) > self.timing.limit;
+        each.filter(move |(at, (from, times))| old(times) && !back(*at, **from))
+            .map(|(at, (from, _))| (at, *from))
     }
 
     /// The neighbour last heard on a port, if there is just one.
@@ -282,8 +310,16 @@ mod tests {
         let mut bench = Bench::new(&[a, b]);
         assert_eq!(bench.cross(a, b), Heard::New);
         assert!(bench.discovery.links().is_empty(), "one way only");
+        assert_eq!(bench.discovery.one_sided(bench.now).count(), 0, "the other way may come yet");
+        bench.pass(3);
+        bench.cross(a, b);
+        bench.pass(2);
+        let one_sided: Vec<_> = bench.discovery.one_sided(bench.now).collect();
+        assert_eq!(one_sided, [(b, a)]);
         assert_eq!(bench.cross(b, a), Heard::New);
         assert_eq!(bench.discovery.links(), BTreeSet::from([(a, b)]));
+        assert_eq!(bench.discovery.one_sided(bench.now).count(), 0);
+        bench.cross(a, b);
         assert!(!bench.pass(4));
         assert_eq!(bench.cross(a, b), Heard::Known);
         assert!(bench.pass(1), "b is silent for more than the limit");
@@ -328,6 +364,19 @@ mod tests {
         assert_eq!(bench.discovery.due(bench.now, |_| false).len(), 2);
     }
 
+    /// Before a hub's third port speaks, the first two look like a link: but both hear the same.
+    #[test]
+    fn a_port_that_is_heard_at_two_places_is_no_end_of_a_link() {
+        let (a, b, c) = (place(1, 1), place(2, 1), place(3, 1));
+        let mut bench = Bench::new(&[a, b, c]);
+        let from_a = bench.announce(a);
+        assert_eq!(bench.discovery.hear(b, &from_a, bench.now), Heard::New);
+        assert_eq!(bench.discovery.hear(c, &from_a, bench.now), Heard::SecondListener(b));
+        bench.cross(b, a);
+        assert!(bench.discovery.links().is_empty());
+        assert!(bench.discovery.ambiguous().any(|(at, _)| at == a));
+    }
+
     #[test]
     fn a_replay_and_a_relay_make_no_link() {
         let (a, b, c) = (place(1, 1), place(2, 1), place(3, 1));
@@ -342,6 +391,6 @@ mod tests {
         let relayed = bench.announce(c);
         assert_eq!(bench.discovery.hear(b, &relayed, bench.now), Heard::SecondNeighbour(a));
         assert!(bench.discovery.links().is_empty(), "a port with two neighbours isn't used");
-        assert_eq!(bench.discovery.ambiguous().count(), 1);
+        assert!(bench.discovery.ambiguous().any(|(at, _)| at == b));
     }
 }

@@ -87,10 +87,20 @@ pub struct Engine {
     next_retry: HashMap<DatapathId, Instant>,
     /// Plans that wait until what switches cached is surely gone.
     lingering: BTreeSet<(Instant, NetworkId)>,
+    /// Networks that took long to look at, until when they may wait to be
+    /// looked at for what they learnt; and those that do.
+    paced: HashMap<NetworkId, Instant>,
+    later: BTreeSet<(Instant, NetworkId)>,
     probes: BTreeMap<(NetworkId, MacAddr), Probe>,
     /// Copies that each port caused in the current second.
     copies: HashMap<Place, u32>,
     muted: BTreeMap<Place, Instant>,
+    /// Announcements that each port heard in the current second.
+    announced: HashMap<Place, u32>,
+    /// Ports where so many were heard that none is listened to, until when.
+    deaf: BTreeMap<Place, Instant>,
+    /// MACs that metrics name.
+    named: HashSet<(NetworkId, MacAddr)>,
     /// Ports on which something was heard that should not be.
     alarms: BTreeMap<Place, Alarm>,
     dirty: Dirty,
@@ -206,9 +216,14 @@ impl Engine {
             retries: BTreeSet::new(),
             next_retry: HashMap::new(),
             lingering: BTreeSet::new(),
+            paced: HashMap::new(),
+            later: BTreeSet::new(),
             probes: BTreeMap::new(),
             copies: HashMap::new(),
             muted: BTreeMap::new(),
+            announced: HashMap::new(),
+            deaf: BTreeMap::new(),
+            named: HashSet::new(),
             alarms: BTreeMap::new(),
             dirty: Dirty::default(),
             waiters: HashMap::new(),

@@ -124,6 +124,18 @@ impl Controller {
         said(&self.log)
     }
 
+    /// Bytes of memory that it has now (its resident set).
+    ///
+    /// # Errors
+    /// [`LabError`] when the system doesn't say.
+    pub fn memory(&self) -> Result<u64, LabError> {
+        let path = format!("/proc/{}/status", self.process.0.id());
+        let status = fs::read_to_string(&path).map_err(|source| LabError::io(&path, source))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.map(|it| it << 10).ok_or_else(|| LabError::Wrong(format!("{path}: no VmRSS")))
+    }
+
     /// Ends it as `kill -9` does; the switches' flows stay.
     ///
     /// # Errors

@@ -239,6 +239,8 @@ impl Engine {
         let count = (missing + strange) as u64;
         metrics::counter!("isolane_flows_repaired_total", "switch" => id.to_string())
             .increment(count);
+        let what = format!("{count} flows or groups were changed behind our back and put back");
+        self.alarm_switch(id, what, now);
         if self.quiet.allows(("repaired", Place::new(id, PortNo::ANY)), now) {
             let network = network.and_then(|id| self.intents.name_of(id));
             let network = network.map_or_else(|| "-".to_owned(), ToString::to_string);

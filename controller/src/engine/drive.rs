@@ -195,6 +195,7 @@ impl Engine {
             self.topology_changed(now);
         }
         self.retry(now);
+        self.take_later(now);
         self.pursue_probes(now);
         self.unmute(now);
         self.lead_around(now);

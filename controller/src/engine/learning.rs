@@ -1,14 +1,18 @@
 //! What frames that switches send up tell: links, and where hosts are.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use openflow::{DatapathId, FlowRemoved, FlowRemovedReason, MacAddr};
+use openflow::{
+    DatapathId, FlowRemoved, FlowRemovedReason, FlowStatsRequest, MacAddr, PortNo, TableId,
+};
 use tracing::{debug, info, warn};
 
 use super::{Engine, Pending};
 use crate::cookie::Cookie;
 use crate::diff::Rule;
 use crate::discovery::Heard;
+use crate::flow;
 use crate::hosts::Verdict;
 use crate::lift::{self, rule_of};
 use crate::lldp::{self, LldpError};
@@ -18,20 +22,33 @@ use crate::southbound::{Punt, SessionId, Tables};
 
 /// A host whose flow counts nothing for this long may have moved.
 const SILENCE: Duration = Duration::from_millis(500);
+/// Between two looks at its counter. Open vSwitch's counters may be half a
+/// second behind: what is counted late must not cost a whole further silence.
+const SAMPLE: Duration = Duration::from_millis(125);
 /// Copies from one port in a second after which it is muted for one.
 const COPIES: u32 = 100;
 const MUTE: Duration = Duration::from_secs(1);
-/// Moves that are looked into at a time.
-const MAX_PROBES: usize = 1024;
+/// Announcements at one port in a second after which none comes up for a
+/// while: those of its switch's other ports must not be lost among them.
+const ANNOUNCEMENTS: u32 = 100;
+const DEAF: Duration = Duration::from_secs(5);
+/// Moves that are looked into at a time, of one network's hosts at one switch:
+/// who claims many MACs holds up nobody in another network.
+const MOST_PROBES: usize = 16;
+/// Of these, counters that one switch is asked for at a time.
+const READS: usize = 16;
+/// MACs that are named in metrics; more are counted together.
+const NAMED: usize = 1000;
 
 /// How long an alarm stands after its cause was last seen.
 const ALARM: Duration = Duration::from_secs(60);
 const MOST_ALARMS: usize = 1024;
 
-/// Something on a port that an operator should know.
+/// Something on a port, or on the whole switch, that an operator should know.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    pub what: &'static str,
+    /// What the port (the switch, where the port is `ANY`) did.
+    pub what: String,
     at: Instant,
 }
 
@@ -43,6 +60,9 @@ pub(super) struct Probe {
     /// When its counter is read next; `None` while an answer is awaited.
     due: Option<Instant>,
     packets: Option<u64>,
+    begun: Instant,
+    /// When the counter was first seen as it is.
+    changed: Instant,
 }
 
 impl Engine {
@@ -73,12 +93,17 @@ impl Engine {
     }
 
     fn hear_announcement(&mut self, at: Place, frame: &[u8], now: Instant) {
+        let heard = self.announced.entry(at).or_default();
+        *heard += 1;
+        if *heard > ANNOUNCEMENTS {
+            return self.deafen(at, now);
+        }
         let announcement = match lldp::decode(frame, &self.lldp_key) {
             Ok(announcement) => announcement,
             Err(LldpError::Foreign) => return,
             Err(error @ LldpError::Forged(_)) => {
-                metrics::counter!("isolane_lldp_refused_total", "reason" => "forged").increment(1);
-                self.alarm(at, "forged", now);
+                self.count_refused(at, "forged");
+                self.alarm(at, "heard an announcement (LLDP) that is forged".to_owned(), now);
                 if self.quiet.allows(("forged", at), now) {
                     warn!(switch = %at.switch, port = %at.port, %error, "forged announcement");
                 }
@@ -93,33 +118,89 @@ impl Engine {
                 self.topology_changed(now);
             }
             Heard::Stale => {
-                metrics::counter!("isolane_lldp_refused_total", "reason" => "stale").increment(1);
-                self.alarm(at, "replayed, or far too late", now);
+                self.count_refused(at, "stale");
+                let what = "heard an announcement (LLDP) that is replayed, or far too late";
+                self.alarm(at, what.to_owned(), now);
                 if self.quiet.allows(("stale", at), now) {
                     warn!(switch = %at.switch, port = %at.port, from = %announcement.from,
                         "an announcement came late or twice: a replay?");
                 }
             }
             Heard::SecondNeighbour(other) => {
-                metrics::counter!("isolane_lldp_refused_total", "reason" => "second_neighbour")
-                    .increment(1);
-                warn!(switch = %at.switch, port = %at.port, one = %other, other = %announcement.from,
-                    "the port hears two neighbours and isn't used: a hub, or a relay?");
+                self.count_refused(at, "second_neighbour");
+                if self.quiet.allows(("second_neighbour", at), now) {
+                    warn!(switch = %at.switch, port = %at.port, one = %other, other = %announcement.from,
+                        "the port hears two neighbours and isn't used: a hub, or a relay?");
+                }
+                self.topology_changed(now);
+            }
+            Heard::SecondListener(other) => {
+                let from = announcement.from;
+                self.count_refused(from, "second_neighbour");
+                if self.quiet.allows(("second_neighbour", from), now) {
+                    warn!(switch = %from.switch, port = %from.port, one = %other, other = %at,
+                        "the port is heard by two neighbours and isn't used: a hub, or a relay?");
+                }
                 self.topology_changed(now);
             }
         }
     }
 
-    fn alarm(&mut self, at: Place, what: &'static str, now: Instant) {
-        if self.alarms.len() < MOST_ALARMS || self.alarms.contains_key(&at) {
-            self.alarms.insert(at, Alarm { what, at: now });
+    fn count_refused(&self, at: Place, reason: &'static str) {
+        let (switch, port) = labels(at);
+        metrics::counter!("isolane_lldp_refused_total", "reason" => reason, "switch" => switch, "port" => port)
+            .increment(1);
+    }
+
+    /// No announcements come up from a port for a while.
+    fn deafen(&mut self, at: Place, now: Instant) {
+        if self.deaf.contains_key(&at) {
+            return;
+        }
+        self.count_refused(at, "flood");
+        if self.quiet.allows(("deaf", at), now) {
+            warn!(switch = %at.switch, port = %at.port,
+                "the port hears more than {ANNOUNCEMENTS} announcements (LLDP) a second; none is listened to there for {} s", DEAF.as_secs());
+        }
+        let what = format!(
+            "heard more than {ANNOUNCEMENTS} announcements (LLDP) a second and doesn't listen for {} s",
+            DEAF.as_secs()
+        );
+        self.alarm(at, what, now);
+        self.deaf.insert(at, now + DEAF);
+        self.refresh_port(at);
+    }
+
+    /// Notes what an operator should know. Returns whether it is news.
+    pub(super) fn alarm(&mut self, at: Place, what: String, now: Instant) -> bool {
+        let room = self.alarms.len() < MOST_ALARMS || self.alarms.contains_key(&at);
+        room && {
+            let old = self.alarms.insert(at, Alarm { what: what.clone(), at: now });
+            old.is_none_or(|old| old.what != what)
         }
     }
 
-    /// Alarms that are old go.
+    /// Something about a whole switch that an operator should know.
+    pub(super) fn alarm_switch(&mut self, id: DatapathId, what: String, now: Instant) -> bool {
+        self.alarm(Place::new(id, PortNo::ANY), what, now)
+    }
+
+    /// Alarms that are old go, and those whose cause lasts are renewed.
     pub(super) fn calm_down(&mut self, now: Instant) {
         self.alarms.retain(|_, alarm| now.duration_since(alarm.at) < ALARM);
         self.hosts.retain_conflicts(|conflict| now.duration_since(conflict.at) < ALARM);
+        let one_sided: Vec<_> = self.discovery.one_sided(now).collect();
+        for (at, from) in one_sided {
+            let neighbour = self.topology.describe(from);
+            let what = format!(
+                "hears {neighbour}, which doesn't hear it: a relay, or a link that works one way only"
+            );
+            if self.alarm(at, what, now) {
+                self.count_refused(at, "one_way");
+                warn!(switch = %at.switch, port = %at.port, %from,
+                    "the port hears a neighbour that doesn't hear it and isn't used: a relay, or a link that works one way only?");
+            }
+        }
     }
 
     fn hear_host(&mut self, network: NetworkId, mac: MacAddr, at: Place, now: Instant) {
@@ -158,16 +239,19 @@ impl Engine {
                 if held.is_some_and(|held| {
                     held.sent.is_none() && !held.slice.sources.contains(&source)
                 }) {
-                    self.mark(network);
+                    self.mark_learnt(network, now);
                 }
             }
             Verdict::Learnt => {
                 debug!(network = %network, %mac, %at, "learnt");
-                self.mark(network);
+                self.mark_learnt(network, now);
             }
             Verdict::Full => {
                 if self.quiet.allows(("full", at), now) {
-                    warn!(network = %network, %mac, limit, "the network knows as many MACs as it may; frames are flooded");
+                    let name = self.intents.name_of(network).map(ToString::to_string);
+                    metrics::counter!("isolane_mac_limit_reached_total", "network" => name.unwrap_or_default())
+                        .increment(1);
+                    warn!(network = %network, switch = %at.switch, port = %at.port, %mac, limit, "the network knows as many MACs as it may; frames are flooded");
                 }
                 self.mark(network);
             }
@@ -177,11 +261,17 @@ impl Engine {
 
     /// No copies from a port for a while: the switch passes its frames alone.
     fn mute(&mut self, network: NetworkId, at: Place, now: Instant) {
-        metrics::counter!("isolane_ports_muted_total").increment(1);
+        let (switch, port) = labels(at);
+        metrics::counter!("isolane_ports_muted_total", "switch" => switch, "port" => port)
+            .increment(1);
         if self.quiet.allows(("muted", at), now) {
             warn!(network = %network, switch = %at.switch, port = %at.port,
                 "the port shows more than {COPIES} unknown sources a second; nothing is learnt there for a moment");
         }
+        let what = format!(
+            "shows more than {COPIES} unknown sources a second; nothing is learnt there meanwhile"
+        );
+        self.alarm(at, what, now);
         self.muted.insert(at, now + MUTE);
         self.mark(network);
     }
@@ -191,7 +281,14 @@ impl Engine {
         if now >= self.next_second {
             self.next_second = now + Duration::from_secs(1);
             self.copies.clear();
+            self.announced.clear();
             self.calm_down(now);
+        }
+        let due: Vec<_> =
+            self.deaf.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+        for at in due {
+            self.deaf.remove(&at);
+            self.refresh_port(at);
         }
         let due: Vec<_> =
             self.muted.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
@@ -215,17 +312,34 @@ impl Engine {
         // for a while, and may have been started elsewhere after it.
         let long_away = self.graph.avoided().contains(&old.switch);
         if !member || long_away || !self.topology.is_up(old) {
-            self.move_host(network, mac, old, at);
+            self.move_host(network, mac, old, at, now);
         } else if let Some(probe) = self.probes.get_mut(&(network, mac)) {
             probe.claimant = at;
-        } else if self.probes.len() < MAX_PROBES {
-            let probe = Probe { old, claimant: at, due: Some(now), packets: None };
+        } else if self.probes_of(network, old.switch) < MOST_PROBES {
+            let probe = Probe {
+                old,
+                claimant: at,
+                due: Some(now),
+                packets: None,
+                begun: now,
+                changed: now,
+            };
             self.probes.insert((network, mac), probe);
         }
     }
 
-    fn move_host(&mut self, network: NetworkId, mac: MacAddr, old: Place, at: Place) {
-        info!(network = %network, %mac, from = %old, to = %at, "moved");
+    fn probes_of(&self, network: NetworkId, switch: DatapathId) -> usize {
+        let all = self.probes.iter();
+        all.filter(|((other, _), probe)| *other == network && probe.old.switch == switch).count()
+    }
+
+    fn move_host(&mut self, network: NetworkId, mac: MacAddr, old: Place, at: Place, now: Instant) {
+        let (switch, port) = labels(at);
+        metrics::counter!("isolane_hosts_moved_total", "switch" => switch, "port" => port)
+            .increment(1);
+        if self.quiet.allows(("moved", at), now) {
+            info!(network = %network, %mac, from = %old, to = %at, "moved");
+        }
         self.hosts.move_to(network, mac, at, SystemTime::now());
         self.mark(network);
     }
@@ -238,26 +352,44 @@ impl Engine {
         claimant: Place,
         now: Instant,
     ) {
-        metrics::counter!("isolane_mac_conflicts_total").increment(1);
+        let named = self.named.contains(&(network, mac)) || self.named.len() < NAMED;
+        if named {
+            self.named.insert((network, mac));
+        }
+        let (switch, port) = labels(claimant);
+        let text = if named { mac.to_string() } else { "others".to_owned() };
+        metrics::counter!("isolane_mac_conflicts_total", "switch" => switch, "port" => port, "mac" => text)
+            .increment(1);
         let news = self.hosts.conflict(network, mac, claimant, now);
         if news && self.quiet.allows(("mac-conflict", claimant), now) {
             warn!(network = %network, %mac, %owner, %claimant, "mac-conflict: a second port claims a MAC; it stays where it is");
         }
     }
 
-    /// Reads the counters of hosts that may have moved.
+    /// Reads the counters of hosts that may have moved: of each the one flow,
+    /// those that wait longest first, and few at a time of each switch.
     pub(super) fn pursue_probes(&mut self, now: Instant) {
-        let due: Vec<_> = self
-            .probes
-            .iter()
-            .filter(|(_, probe)| probe.due.is_some_and(|due| due <= now))
-            .map(|(key, probe)| (*key, probe.old.switch))
-            .collect();
-        for ((network, mac), switch) in due {
+        let mut asked: BTreeMap<DatapathId, usize> = BTreeMap::new();
+        let mut due = Vec::new();
+        for (key, probe) in &self.probes {
+            match probe.due {
+                None => *asked.entry(probe.old.switch).or_default() += 1,
+                Some(at) if at <= now => due.push((at, *key, probe.old)),
+                Some(_) => {}
+            }
+        }
+        due.sort_unstable();
+        for (_, (network, mac), old) in due {
+            let switch = old.switch;
+            let asked = asked.entry(switch).or_default();
+            if *asked >= READS {
+                continue;
+            }
+            *asked += 1;
             let token = self.token(switch, Pending::Probe(network, mac));
-            let (cookie, mask) = Cookie::of_network(network);
+            let flow = counted(network, old.port, mac);
             let live = self.sessions.get(&switch);
-            if live.is_some_and(|live| live.handle.read(token, cookie, mask).is_ok()) {
+            if live.is_some_and(|live| live.handle.find(token, flow).is_ok()) {
                 if let Some(probe) = self.probes.get_mut(&(network, mac)) {
                     probe.due = None;
                 }
@@ -286,20 +418,20 @@ impl Engine {
             let learnt = Rule::Source(Source::Learnt(probe.old.port, mac));
             rule_of(flow).is_some_and(|(id, rule)| id == network && rule == learnt)
         });
-        let packets = flow.map(|flow| flow.packet_count);
-        match (packets, probe.packets) {
-            (None, _) => self.move_host(network, mac, probe.old, probe.claimant),
-            (Some(now_at), Some(before)) if now_at == before => {
-                self.move_host(network, mac, probe.old, probe.claimant);
-            }
-            (Some(_), Some(_)) => {
-                self.report_conflict(network, mac, probe.old, probe.claimant, now)
-            }
-            (Some(first), None) => {
-                probe.packets = Some(first);
-                probe.due = Some(now + SILENCE);
-                self.probes.insert((network, mac), probe);
-            }
+        let Some(packets) = flow.map(|flow| flow.packet_count) else {
+            return self.move_host(network, mac, probe.old, probe.claimant, now);
+        };
+        if probe.packets != Some(packets) {
+            probe.packets = Some(packets);
+            probe.changed = now;
+        }
+        if now.duration_since(probe.changed) >= SILENCE {
+            self.move_host(network, mac, probe.old, probe.claimant, now);
+        } else if now.duration_since(probe.begun) >= SILENCE * 2 {
+            self.report_conflict(network, mac, probe.old, probe.claimant, now);
+        } else {
+            probe.due = Some(now + SAMPLE);
+            self.probes.insert((network, mac), probe);
         }
     }
 
@@ -336,4 +468,20 @@ impl Engine {
         }
         self.mark(network);
     }
+}
+
+/// The request for the one flow that counts a learnt host's frames.
+fn counted(network: NetworkId, port: PortNo, mac: MacAddr) -> FlowStatsRequest {
+    let (cookie, mask) = Cookie::of_network(network);
+    let flow = flow::flows(network, Rule::Source(Source::Learnt(port, mac))).into_iter().next();
+    FlowStatsRequest {
+        table_id: TableId(1),
+        match_: flow.map(|flow| flow.match_).unwrap_or_default(),
+        ..FlowStatsRequest::by_cookie(cookie, mask)
+    }
+}
+
+/// A place as metrics name it.
+pub(super) fn labels(at: Place) -> (String, String) {
+    (at.switch.to_string(), at.port.to_string())
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use openflow::{DatapathId, MacAddr};
+use openflow::{DatapathId, MacAddr, PortNo};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -36,6 +36,13 @@ const LONGEST_RETRY: Duration = Duration::from_secs(32);
 /// its datapath cached before act on for some milliseconds (up to 9 ms were
 /// measured on a loaded machine). Only after this are they surely gone.
 const CACHE: Duration = Duration::from_millis(20);
+
+/// A network that has learnt something isn't looked at again for so long for
+/// each flow to a host that it has, ten times what that costs: it takes at most
+/// a tenth of the engine's time. A network with few hosts doesn't wait at all.
+const PER_ENTRY: Duration = Duration::from_micros(20);
+const WORTH_IT: Duration = Duration::from_millis(5);
+const LONGEST_PACE: Duration = Duration::from_millis(500);
 
 /// A plan under way.
 #[derive(Debug)]
@@ -96,6 +103,26 @@ impl Engine {
         self.dirty.push(network, false);
     }
 
+    /// The network has learnt something. That may wait: a network with many
+    /// hosts, and more of them by the moment, takes little of the time of others.
+    pub(super) fn mark_learnt(&mut self, network: NetworkId, now: Instant) {
+        match self.paced.get(&network).filter(|until| **until > now) {
+            Some(until) => drop(self.later.insert((*until, network))),
+            None => self.mark(network),
+        }
+    }
+
+    /// Networks whose learning has waited long enough.
+    pub(super) fn take_later(&mut self, now: Instant) {
+        while let Some((until, network)) =
+            self.later.first().copied().filter(|(until, _)| *until <= now)
+        {
+            self.later.remove(&(until, network));
+            self.paced.remove(&network);
+            self.mark(network);
+        }
+    }
+
     /// Resolves once the network is as it should be, as far as its switches
     /// can be reached, from the state as it is now.
     pub(super) fn settled(&mut self, network: NetworkId) -> oneshot::Receiver<()> {
@@ -121,6 +148,17 @@ impl Engine {
             job.again = true;
             return;
         }
+        self.look_at(id, now);
+        let entries = self.hosts.count(id) * self.installed.holders(id).len();
+        let pause = PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX);
+        if pause >= WORTH_IT {
+            self.paced.insert(id, now + pause.min(LONGEST_PACE));
+        } else {
+            self.paced.remove(&id);
+        }
+    }
+
+    fn look_at(&mut self, id: NetworkId, now: Instant) {
         let network = self.sources().network(id);
         let desired = match &network {
             Some(network) => compile_all(
@@ -371,6 +409,7 @@ impl Engine {
             self.retries.retain(|(_, other, _)| *other != id);
             self.reports.remove(&id);
             self.hosts.forget(id);
+            self.paced.remove(&id);
         }
     }
 
@@ -404,7 +443,11 @@ impl Engine {
             }
             (Some(Pending::Phase(id)), Err(failure)) => {
                 let reason = failure.to_string();
-                warn!(switch = %switch, network = %id, %reason, "the switch refused a change");
+                metrics::counter!("isolane_changes_refused_total", "switch" => switch.to_string())
+                    .increment(1);
+                if self.quiet.allows(("refused", Place::new(switch, PortNo::ANY)), now) {
+                    warn!(switch = %switch, network = %id, %reason, "the switch refused a change");
+                }
                 self.refuse(id, switch, reason, now);
                 // What was taken and what wasn't, the switch itself knows best.
                 self.reread(id, switch);

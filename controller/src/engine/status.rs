@@ -133,23 +133,27 @@ impl Engine {
             self.discovery.ambiguous().find(|(at, _)| at.switch == id).map(|(at, from)| {
                 let from: Vec<_> = from.into_iter().map(|place| name(place).to_string()).collect();
                 format!(
-                    "port {} hears several neighbours ({}) and isn't used as a trunk",
+                    "port {} has several neighbours ({}) and isn't used as a trunk",
                     name(at),
                     from.join(", ")
                 )
             });
-        let forged = || {
+        let alarm = || {
             let (at, alarm) = self.alarms.iter().find(|(at, _)| at.switch == id)?;
-            Some(format!("port {} heard an announcement (LLDP) that is {}", name(*at), alarm.what))
+            Some(match at.port {
+                PortNo::ANY => alarm.what.clone(),
+                _ => format!("port {} {}", name(*at), alarm.what),
+            })
         };
-        let muted = || {
-            let (at, _) = self.muted.iter().find(|(at, _)| at.switch == id)?;
-            Some(format!(
-                "port {} shows too many unknown sources; nothing is learnt there for a moment",
-                name(*at)
-            ))
+        let down = || {
+            let at_home = |link: &&LinkStatus| link.a.switch == id || link.b.switch == id;
+            let link = self.topology.links().filter(at_home).find(|link| !link.up)?;
+            let (here, there) =
+                if link.a.switch == id { (link.a, link.b) } else { (link.b, link.a) };
+            let why = self.why_down(link).unwrap_or_default();
+            Some(format!("the link at port {} to {} is down: {why}", name(here), name(there)))
         };
-        several.or_else(forged).or_else(muted)
+        several.or_else(alarm).or_else(down)
     }
 
     /// All networks.
@@ -379,19 +383,23 @@ impl Engine {
         links
     }
 
-    fn show_link(&self, link: &LinkStatus) -> Link {
+    /// Why a link doesn't carry frames, if it doesn't.
+    pub(super) fn why_down(&self, link: &LinkStatus) -> Option<String> {
         let down = [link.a, link.b].into_iter().find(|place| !self.topology.is_up(*place));
         let several = self.discovery.ambiguous().find(|(at, _)| *at == link.a || *at == link.b);
-        let reason = match (link.up, down, several) {
+        match (link.up, down, several) {
             (true, ..) => None,
             (false, Some(place), _) => {
                 Some(format!("port {} is down", self.topology.describe(place)))
             }
             (false, None, Some((at, _))) => {
-                Some(format!("port {} hears more than one neighbour", self.topology.describe(at)))
+                Some(format!("port {} has more than one neighbour", self.topology.describe(at)))
             }
             (false, None, None) => Some("no announcement (LLDP) crosses it any more".to_owned()),
-        };
+        }
+    }
+
+    fn show_link(&self, link: &LinkStatus) -> Link {
         Link {
             a: end(&self.topology.describe(link.a)),
             b: end(&self.topology.describe(link.b)),
@@ -399,7 +407,7 @@ impl Engine {
             encap: encap_of(link.encap),
             up: link.up,
             state: if link.up { State::Installed } else { State::Pending },
-            reason,
+            reason: self.why_down(link),
             reasons: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::Engine;
 use super::audit::Audit;
+use super::learning::labels;
 use crate::base::BaseRule;
 use crate::installed::Held;
 use crate::lift::{Lifted, lift};
@@ -79,6 +80,8 @@ impl Engine {
         self.forget_changed_ports(id, &connected);
         self.topology.connect(id, self.switch_of(&connected));
         if let Some((name, other)) = self.topology.name_conflict(id) {
+            metrics::counter!("isolane_name_conflicts_total", "switch" => id.to_string())
+                .increment(1);
             warn!(switch = %id, %name, %other, "name-conflict: the name belongs to another switch");
         }
         self.refusals.remove(&id);
@@ -197,6 +200,7 @@ impl Engine {
         if self.sessions.get(&id).is_none_or(|live| live.session != session) {
             return;
         }
+        metrics::counter!("isolane_switches_lost_total", "switch" => id.to_string()).increment(1);
         warn!(switch = %id, %reason, "disconnected; what it holds is left as it is");
         let blocked = self.sessions.remove(&id).map(|live| live.blocked).unwrap_or_default();
         blocked.into_iter().for_each(|network| self.mark(network));
@@ -338,7 +342,8 @@ impl Engine {
         self.change_base(switch, set, remove);
     }
 
-    /// Whether a port is a candidate; it announces itself while it is and is up.
+    /// Whether announcements that arrive at a port should come up: it is a
+    /// candidate, and not flooded with them. A candidate that is up announces itself.
     fn refresh(&mut self, place: Place) -> bool {
         let Some(switch) = self.topology.switch(place.switch) else { return false };
         let port = switch.ports.get(place.port);
@@ -352,7 +357,7 @@ impl Engine {
         } else if !candidate || !up {
             self.discovery.remove(place);
         }
-        candidate
+        candidate && !self.deaf.contains_key(&place)
     }
 
     /// Links may have changed; they are looked at soon.
@@ -390,8 +395,18 @@ impl Engine {
         }
         self.switches_changed = false;
         let after: BTreeSet<_> = self.topology.links().copied().collect();
-        for link in after.difference(&before) {
+        for link in after.difference(&before).filter(|link| link.up) {
             info!(a = %link.a, b = %link.b, encap = %link.encap, declared = link.declared, up = link.up, "link");
+        }
+        for link in after.difference(&before).filter(|link| !link.up) {
+            let (switch, port) = labels(link.a);
+            let peer = link.b.to_string();
+            metrics::counter!("isolane_links_lost_total", "switch" => switch, "port" => port, "peer" => peer)
+                .increment(1);
+            if self.quiet.allows(("link-down", link.a), now) {
+                let why = self.why_down(link).unwrap_or_default();
+                warn!(a = %link.a, b = %link.b, why, "the link is down; networks go other ways, where there are any");
+            }
         }
         let same = |old: &LinkStatus, new: &LinkStatus| (old.a, old.b) == (new.a, new.b);
         for link in before.iter().filter(|old| !after.iter().any(|new| same(old, new))) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use openflow::{Action, Body, DatapathId, FlowMod, Instruction, PacketOut};
+use openflow::{Action, Body, DatapathId, FlowMod, FlowStatsRequest, Instruction, PacketOut};
 use tokio::sync::mpsc;
 
 use super::event::SessionId;
@@ -26,6 +26,7 @@ pub enum SendError {
 pub(super) enum Command {
     Apply { token: u64, steps: Vec<Vec<Body>> },
     Read { token: u64, cookie: u64, mask: u64 },
+    Find { token: u64, flows: Box<FlowStatsRequest> },
     PacketOut(PacketOut),
 }
 
@@ -118,6 +119,15 @@ impl SwitchHandle {
     /// Nothing was queued: see [`SendError`].
     pub fn read(&self, token: u64, cookie: u64, mask: u64) -> Result<(), SendError> {
         self.send(Command::Read { token, cookie, mask }, READ)
+    }
+
+    /// Queues a request for the flows that `flows` covers, and no groups: as little as is asked
+    /// for. One `Event::Read` with `token` follows, unless the session ends before.
+    ///
+    /// # Errors
+    /// Nothing was queued: see [`SendError`].
+    pub fn find(&self, token: u64, flows: FlowStatsRequest) -> Result<(), SendError> {
+        self.send(Command::Find { token, flows: Box::new(flows) }, READ)
     }
 
     /// Queues a frame for the switch to send out. Whether it did is not reported.

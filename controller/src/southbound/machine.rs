@@ -479,6 +479,10 @@ impl Machine {
                 let tables = handshake::read(cookie, mask, &mut self.out);
                 self.reads.push_back(Reading { token, tables, due: now + self.config.read_limit });
             }
+            Command::Find { token, flows } => {
+                let tables = handshake::find(*flows, &mut self.out);
+                self.reads.push_back(Reading { token, tables, due: now + self.config.read_limit });
+            }
             Command::PacketOut(out) => {
                 self.out.request(out);
             }

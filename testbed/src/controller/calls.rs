@@ -93,6 +93,24 @@ impl Controller {
         self.list("/api/v1/hosts")
     }
 
+    /// All that it says of a switch's state, one reason a line; empty if all is well.
+    ///
+    /// # Errors
+    /// [`LabError`] when it doesn't know the switch.
+    pub fn reasons_of_switch(&self, switch: &str) -> Result<String> {
+        let answer = self.rest.get(&format!("/api/v1/switches/{switch}"))?;
+        Ok(answer.typed::<Switch>(&[200])?.reason.unwrap_or_default())
+    }
+
+    /// All figures, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// [`LabError`] when no answer comes.
+    pub fn metrics(&self) -> Result<String> {
+        let answer = self.rest.get("/metrics")?;
+        Ok(answer.body.as_str().unwrap_or_default().to_owned())
+    }
+
     /// Waits until so many switches are connected and each holds what it should.
     ///
     /// # Errors

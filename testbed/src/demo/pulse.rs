@@ -13,9 +13,6 @@ pub struct Pulse {
     pub twice: usize,
 }
 
-/// The last pings, which are to have found their way again: a second's worth.
-const LAST: usize = 50;
-
 impl Pulse {
     /// From what `ping -O -n` wrote: answers carry `icmp_seq=N`, counted from 1. The last one, if it is
     /// still under way, isn't written of and doesn't count.
@@ -40,11 +37,6 @@ impl Pulse {
     /// How many got no answer.
     pub fn lost(&self) -> usize {
         self.answered.iter().filter(|answered| !**answered).count()
-    }
-
-    /// How many of the last ones got no answer.
-    pub fn late_lost(&self) -> usize {
-        self.answered.iter().rev().take(LAST).filter(|answered| !**answered).count()
     }
 
     /// The longest run without an answer.

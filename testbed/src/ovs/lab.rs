@@ -162,7 +162,20 @@ impl Lab {
         self.set_link(a, b, false)
     }
 
-    /// Undoes [`cut`](Self::cut).
+    /// Cuts one direction of a link that isn't of veth: what `from` sends to `to` is lost, and no port shows it.
+    ///
+    /// # Errors
+    /// [`LabError`] when there is no such link or the system refuses.
+    pub fn cut_one_way(&self, from: &str, to: &str) -> Result<(), LabError> {
+        let link = self.link(from, to)?.clone();
+        let here = usize::from(self.switches[link.switches[0]].name() != from);
+        let (sender, receiver) = (&self.switches[link.switches[here]], link.switches[1 - here]);
+        let other = (receiver, link.ports[1 - here].as_str());
+        lock(&self.cut).insert(link.number);
+        sender.set_trunk(&link.ports[here], other, self.spec.trunks, false)
+    }
+
+    /// Undoes [`cut`](Self::cut), and [`cut_one_way`](Self::cut_one_way).
     ///
     /// # Errors
     /// [`LabError`] when there is no such link or the system refuses.

@@ -103,9 +103,12 @@ impl Switch {
             Trunks::Veth => {
                 self.namespace.ip(&format!("link set {port} {}", if whole { "up" } else { "down" }))
             }
-            Trunks::KernelVxlan => self
-                .namespace
-                .ip(&format!("route {} blackhole {remote}", if whole { "del" } else { "add" })),
+            // Flushing succeeds also where only the other end was cut.
+            Trunks::KernelVxlan => self.namespace.ip(&if whole {
+                format!("route flush type blackhole exact {remote}/32")
+            } else {
+                format!("route add blackhole {remote}")
+            }),
             Trunks::OvsVxlan => {
                 // What comes in suffices: both ends do it. Tunnels don't look for blackhole routes.
                 let flow = format!("ip,nw_src={remote}");

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use testbed::controller::Controller;
 use testbed::error::LabError;
-use testbed::ovs::{Lab, Topology, Trunks};
+use testbed::ovs::{Topology, Trunks};
 use testbed::rights::needs_ovs;
 use testbed::wait::{Look, until};
 
@@ -16,10 +15,7 @@ const OURS: &str = "cookie=0x49534c0000000000/0xffffff0000000000";
 
 /// A ring with a network, on a controller with these arguments.
 fn ring_with_red(arguments: &[&str]) -> Result<Story, LabError> {
-    let lab = Lab::build(Topology::Ring(3), Trunks::Veth, 1)?;
-    let controller = Controller::start_with(lab.controller_addr(), arguments)?;
-    let story = Story { controller, lab };
-    story.wait_for_fabric()?;
+    let story = Story::begin_with(Topology::Ring(3), Trunks::Veth, 1, arguments)?;
     story.controller.create_network("red")?;
     let red = story.hosts("h1");
     red.iter().try_for_each(|host| story.attach("red", host))?;

@@ -14,7 +14,7 @@ type Sent<'a> = Vec<(&'a str, Frame)>;
 /// Frames and who should hear them.
 type Expected<'a> = Vec<(Frame, Vec<&'a str>)>;
 /// For switches to hold what the controller has learnt. It takes milliseconds; a loaded machine takes longer.
-const LEARNT: Duration = Duration::from_secs(20);
+pub const LEARNT: Duration = Duration::from_secs(20);
 
 pub type Checked = Result<(), LabError>;
 
@@ -32,8 +32,18 @@ pub struct Story {
 impl Story {
     /// Builds the lab, starts the controller in it, and waits until it knows all switches and links.
     pub fn begin(topology: Topology, trunks: Trunks, hosts: usize) -> Result<Self, LabError> {
+        Self::begin_with(topology, trunks, hosts, &[])
+    }
+
+    /// The same with more arguments for the controller.
+    pub fn begin_with(
+        topology: Topology,
+        trunks: Trunks,
+        hosts: usize,
+        arguments: &[&str],
+    ) -> Result<Self, LabError> {
         let lab = Lab::build(topology, trunks, hosts)?;
-        let controller = Controller::start(lab.controller_addr())?;
+        let controller = Controller::start_with(lab.controller_addr(), arguments)?;
         let story = Self { controller, lab };
         story.wait_for_fabric()?;
         Ok(story)

@@ -71,6 +71,11 @@ impl TablesRead {
         Self { flows_xid, groups_xid, cookie, mask, flows, groups, tables: Tables::default() }
     }
 
+    /// Waits for one reply: flows with `cookie` in the bits of `mask`.
+    pub(super) fn of_flows(xid: u32, cookie: u64, mask: u64) -> Self {
+        Self { groups: None, ..Self::new(xid, xid, cookie, mask) }
+    }
+
     /// What an xid is about, if its reply isn't there yet.
     pub(super) fn about(&self, xid: u32) -> Option<What> {
         match xid {

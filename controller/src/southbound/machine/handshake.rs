@@ -483,6 +483,13 @@ pub(super) fn read(cookie: u64, mask: u64, out: &mut Outbox) -> TablesRead {
     TablesRead::new(flows, groups, cookie, mask)
 }
 
+/// Asks for some flows only.
+pub(super) fn find(flows: FlowStatsRequest, out: &mut Outbox) -> TablesRead {
+    let (cookie, mask) = (flows.cookie, flows.cookie_mask);
+    let xid = out.request(MultipartRequestBody::Flow(flows));
+    TablesRead::of_flows(xid, cookie, mask)
+}
+
 fn too_long(what: &str, config: &SouthboundConfig) -> Progress {
     refused(format!("the switch's {what} have more than {} bytes", config.multipart_bytes))
 }
