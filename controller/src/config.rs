@@ -50,6 +50,10 @@ pub struct ServeArgs {
     /// Seconds a switch may be away before traffic with another way is led around it [default: 30]
     #[arg(long, env = "ISOLANE_SWITCH_AWAY", value_name = "SECONDS")]
     pub switch_away: Option<f64>,
+    /// Seconds that switches known before the start may take to come back
+    /// before traffic is led around them [default: 30]
+    #[arg(long, env = "ISOLANE_RESTART_HOLD", value_name = "SECONDS")]
+    pub restart_hold: Option<f64>,
     /// Seconds between two looks at whether a switch still holds what it should [default: 60]
     #[arg(long, env = "ISOLANE_AUDIT_INTERVAL", value_name = "SECONDS")]
     pub audit_interval: Option<f64>,
@@ -78,6 +82,8 @@ pub struct Config {
     pub lldp: crate::discovery::Timing,
     /// How long a switch may be away before traffic is led around it.
     pub switch_away: Duration,
+    /// The same after a start, for switches that were known before.
+    pub restart_hold: Duration,
     /// How often each switch is read and compared.
     pub audit_interval: Duration,
     /// Silence before an echo request.
@@ -168,6 +174,7 @@ impl Config {
             tls,
             lldp,
             switch_away: seconds("--switch-away", args.switch_away.or(file.switch_away), 30.0)?,
+            restart_hold: seconds("--restart-hold", args.restart_hold.or(file.restart_hold), 30.0)?,
             audit_interval: seconds(
                 "--audit-interval",
                 args.audit_interval.or(file.audit_interval),

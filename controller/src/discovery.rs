@@ -204,6 +204,15 @@ impl Discovery {
         }
     }
 
+    /// A link was heard both ways before this process began: it counts until
+    /// it is silent for too long with both its switches connected.
+    pub fn recall(&mut self, a: Place, b: Place, now: Instant) {
+        for (at, from) in [(a, b), (b, a)] {
+            self.heard.entry(at).or_default().insert(from, now);
+            self.heard_at.entry(from).or_default().insert(at);
+        }
+    }
+
     /// Forgets what is silent for too long. Returns whether anything went.
     pub fn expire(&mut self, now: Instant, connected: impl Fn(DatapathId) -> bool) -> bool {
         let limit = self.timing.limit;

@@ -16,10 +16,13 @@ mod base;
 mod changes;
 mod drive;
 mod learning;
+mod noting;
+mod recall;
 mod reconcile;
 mod status;
 mod storing;
 mod switches;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -32,21 +35,24 @@ use crate::graph::Graph;
 use crate::hosts::Hosts;
 use crate::ids::Ids;
 use crate::installed::Installed;
-use crate::intents::Intents;
+use crate::intents::{Intents, Record};
 use crate::lldp;
 use crate::model::{NetworkId, Place};
 use crate::quiet::Quiet;
 use crate::store::Store;
 use crate::topology::Topology;
 use crate::views::Sources;
+use crate::world::{Fact, Secret, World};
 
 pub use drive::{CallError, EngineHandle, Inputs};
 pub use storing::{Started, Stored};
 
 use learning::{Alarm, Probe};
+use noting::Noting;
 use reconcile::{Job, Report};
 use storing::Storing;
 use switches::{Live, Refused};
+use unseen::Unseen;
 
 /// Dirty networks worked off before events are looked at again.
 const BATCH: usize = 64;
@@ -71,6 +77,12 @@ pub struct Engine {
     installed: Installed,
     graph: Graph,
     ids: Ids,
+    /// What the store knows of the world.
+    world: World,
+    /// What it doesn't know yet.
+    noting: Noting,
+    /// Known switches that are not back since the start.
+    unseen: Unseen,
     lldp_key: lldp::Key,
     timing: Timing,
     switch_away: Duration,
@@ -118,8 +130,6 @@ pub struct Engine {
     quiet: Quiet,
     /// Switches that were not let in, and why.
     refusals: BTreeMap<DatapathId, Refused>,
-    /// Whether the store ever held a network.
-    held_networks: bool,
 }
 
 /// What the answer with a token will be about.
@@ -168,10 +178,13 @@ pub struct EngineConfig {
     pub timing: Timing,
     /// What must survive.
     pub store: Box<dyn Store>,
-    /// What announcements are signed with.
+    /// What announcements are signed with, unless the store has a key.
     pub lldp_key: lldp::Key,
     /// How long a switch may be away before traffic is led around it.
     pub switch_away: Duration,
+    /// How long switches that were known before the start may take to come
+    /// back before traffic is led around them.
+    pub restart_hold: Duration,
     /// How often each switch is read and compared.
     pub audit_interval: Duration,
 }
@@ -184,13 +197,24 @@ impl Engine {
     pub fn new(config: EngineConfig, now: Instant) -> anyhow::Result<Self> {
         let mut store = config.store;
         let mut intents = Intents::default();
+        let mut world = World::default();
         for record in store.load()? {
-            intents.apply(record);
+            match record {
+                Record::World(fact) => world.apply(fact),
+                record => intents.apply(record),
+            }
         }
         let accepted = intents.clone();
-        let held_networks = intents.networks().next().is_some();
         let ids = Ids::new(intents.networks().map(|network| network.id));
-        Ok(Self {
+        let secret = world.key.unwrap_or_else(|| Secret(config.lldp_key.secret()));
+        let mut first = Vec::new();
+        first.extend(world.key.is_none().then_some(Fact::Key(secret)));
+        if !world.ever_held && intents.networks().next().is_some() {
+            // Written by a version that didn't say so.
+            world.ever_held = true;
+            first.push(Fact::EverHeld);
+        }
+        let mut new = Self {
             now,
             ids,
             intents,
@@ -204,7 +228,10 @@ impl Engine {
             hosts: Hosts::default(),
             installed: Installed::default(),
             graph: Graph::default(),
-            lldp_key: config.lldp_key,
+            world,
+            noting: Noting::new(first),
+            unseen: Unseen::new(config.restart_hold),
+            lldp_key: lldp::Key::new(secret.0),
             timing: config.timing,
             switch_away: config.switch_away,
             audit_interval: config.audit_interval,
@@ -236,8 +263,9 @@ impl Engine {
             next_second: now,
             quiet: Quiet::default(),
             refusals: BTreeMap::new(),
-            held_networks,
-        })
+        };
+        new.recall(now);
+        Ok(new)
     }
 
     fn token(&mut self, switch: DatapathId, pending: Pending) -> u64 {
@@ -250,7 +278,7 @@ impl Engine {
     /// Whether this store ever held a network. One that never did removes
     /// nothing: a wrong data folder must not wipe a fabric (design §7).
     const fn ever_held_a_network(&self) -> bool {
-        self.held_networks
+        self.world.ever_held
     }
 
     fn sources(&self) -> Sources<'_> {

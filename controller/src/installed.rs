@@ -48,6 +48,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub struct Installed {
     networks: BTreeMap<NetworkId, BTreeMap<DatapathId, Held>>,
+    /// The same by switch.
+    on: HashMap<DatapathId, BTreeSet<NetworkId>>,
     /// The networks that hold a port as their own.
     edges: HashMap<Place, BTreeSet<NetworkId>>,
     /// How many networks use a port as a trunk.
@@ -67,8 +69,7 @@ impl Installed {
 
     /// Networks of which this switch holds anything.
     pub fn networks_on(&self, switch: DatapathId) -> Vec<NetworkId> {
-        let on = |held: &BTreeMap<DatapathId, Held>| held.contains_key(&switch);
-        self.networks.iter().filter(|(_, held)| on(held)).map(|(id, _)| *id).collect()
+        self.on.get(&switch).into_iter().flatten().copied().collect()
     }
 
     /// Networks that use a port as a trunk.
@@ -79,11 +80,11 @@ impl Installed {
                 || slice.known_in.contains_key(&place.port)
                 || outs.any(|out| matches!(out, Out::Trunk(port, _) if *port == place.port))
         };
-        let using = |held: &BTreeMap<DatapathId, Held>| {
-            held.get(&place.switch)
+        let using = |id: &NetworkId| {
+            self.get(*id, place.switch)
                 .is_some_and(|held| uses(&held.slice) || held.sent.as_ref().is_some_and(uses))
         };
-        self.networks.iter().filter(|(_, held)| using(held)).map(|(id, _)| *id).collect()
+        self.on.get(&place.switch).into_iter().flatten().copied().filter(using).collect()
     }
 
     /// Whether any switch may still hold anything of a network: its id, tags
@@ -105,8 +106,17 @@ impl Installed {
         let switches = self.networks.entry(network).or_default();
         let old =
             if held.is_empty() { switches.remove(&switch) } else { switches.insert(switch, held) };
+        let holds = switches.contains_key(&switch);
         if switches.is_empty() {
             self.networks.remove(&network);
+        }
+        if holds {
+            self.on.entry(switch).or_default().insert(network);
+        } else if let Some(networks) = self.on.get_mut(&switch) {
+            networks.remove(&network);
+            if networks.is_empty() {
+                self.on.remove(&switch);
+            }
         }
         let old = old.unwrap_or_default();
         let mut freed = BTreeSet::new();

@@ -17,6 +17,7 @@ use openflow::DatapathId;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Encap, Name, NetworkId, PortAt, PortRef, SwitchRef};
+use crate::world::Fact;
 
 /// A network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +75,7 @@ pub struct SwitchSpec {
     pub trunks: Option<Pattern>,
 }
 
-/// One change of desired state, as the store keeps it.
+/// One change of what the store keeps: of desired state, or of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A network is there, like this.
@@ -93,6 +94,8 @@ pub enum Record {
     Switch(DatapathId, SwitchSpec),
     /// Nothing is said of a switch.
     NoSwitch(DatapathId),
+    /// Nothing that is desired, but worth knowing.
+    World(Fact),
 }
 
 /// All of desired state.
@@ -134,6 +137,7 @@ impl Intents {
             Record::NoSwitch(id) => {
                 self.switches.remove(&id);
             }
+            Record::World(_) => {}
         }
     }
 
@@ -174,6 +178,7 @@ impl Intents {
                 Some(spec) => Record::Switch(*id, spec.clone()),
                 None => Record::NoSwitch(*id),
             }),
+            Record::World(_) => {}
         }
     }
 

@@ -38,3 +38,4 @@ pub mod southbound;
 pub mod store;
 pub mod topology;
 pub mod views;
+pub mod world;

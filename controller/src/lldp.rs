@@ -39,6 +39,11 @@ impl Key {
         Self(secret)
     }
 
+    /// The secret bytes, to be kept.
+    pub const fn secret(&self) -> [u8; 32] {
+        self.0
+    }
+
     fn mac(&self, signed: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(signed);

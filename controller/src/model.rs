@@ -25,6 +25,8 @@ impl TryFrom<u32> for NetworkId {
 }
 
 impl NetworkId {
+    /// The least id.
+    pub const FIRST: Self = Self(1);
     /// The largest id: its flood tag is the largest 24-bit tunnel id.
     pub const MAX: u32 = (1 << 23) - 1;
     /// The largest id that has VLAN tags: its flood tag is VLAN 4094.

@@ -68,6 +68,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         store: Box::new(store),
         lldp_key: Key::new(rand::random()),
         switch_away: config.switch_away,
+        restart_hold: config.restart_hold,
         audit_interval: config.audit_interval,
     };
     let engine = Engine::new(engine_config, Instant::now())?;
@@ -87,11 +88,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
     let switches =
         tokio::spawn(southbound::serve(openflow, southbound, sink, southbound_stop.clone()));
 
+    let closer = engine.clone();
     let plane = Arc::new(Rest::new(engine, metrics));
     let router = api::router(plane, Options::new(config.access));
     info!(address = %http.local_addr()?, tls = config.tls.is_some(), "REST API");
     api::serve(http, router, tls, Bounds::default(), stop.cancelled_owned()).await;
 
+    // That sessions end now says nothing about switches.
+    let _ = closer.run(Engine::close_notes).await;
     southbound_stop.cancel();
     // What a session had to say when it ended doesn't matter any more.
     let _ = tokio::time::timeout(Duration::from_millis(500), switches).await;

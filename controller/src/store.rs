@@ -11,6 +11,7 @@
 //! `file` keeps them in redb, `disk` is the thread, `lock` keeps others out.
 
 pub mod disk;
+pub mod facts;
 pub mod file;
 pub mod format;
 pub mod lock;
@@ -38,6 +39,11 @@ pub trait Store: Send {
     /// durable in this order.
     fn commit(&mut self, batch: u64, records: Arc<[Record]>);
 
+    /// Takes what is only knowledge of the world, all or nothing. It is stored
+    /// in order with batches, but is no part of them: if it fails, nothing else
+    /// does.
+    fn note(&mut self, records: Arc<[Record]>);
+
     /// The engine has dropped everything that came after the batch that
     /// failed: batches from here on count again.
     fn resume(&mut self);
@@ -54,6 +60,8 @@ pub enum Outcome {
     /// The batches after the last [`Outcome::Stored`] will never be durable,
     /// and none that is given before [`Store::resume`].
     Failed(String),
+    /// What became of the oldest note of which nothing was told yet.
+    Noted(Result<(), String>),
 }
 
 /// Keeps nothing beyond the process.
@@ -78,6 +86,10 @@ impl Store for Memory {
     fn commit(&mut self, batch: u64, _: Arc<[Record]>) {
         // Nobody listens any more at the end.
         let _ = self.told.send(Outcome::Stored(batch));
+    }
+
+    fn note(&mut self, _: Arc<[Record]>) {
+        let _ = self.told.send(Outcome::Noted(Ok(())));
     }
 
     fn resume(&mut self) {}

@@ -184,9 +184,45 @@ impl Topology {
     }
 
     /// A switch's session is up.
-    pub fn connect(&mut self, id: DatapathId, switch: Switch) {
+    pub fn connect(&mut self, id: DatapathId, mut switch: Switch) {
+        let wish = |switch: &Switch| switch.spec.name.clone().or_else(|| switch.claims.clone());
+        let old = self.switches.get(&id).map(|old| (wish(old), old.name.clone()));
+        // One that comes back to the name it has takes it from nobody.
+        let (wished, keeps) = (wish(&switch), old.unwrap_or_default());
+        let settled = wished == keeps.0 && wished == keeps.1;
+        if settled {
+            switch.name = keeps.1;
+        }
         self.switches.insert(id, switch);
+        if !settled {
+            self.settle_names();
+        }
+    }
+
+    /// Switches and links that were known before this process began. The links
+    /// are down until something is heard on them; of those whose flag is set,
+    /// which are declared, the silence counts.
+    pub fn recall(
+        &mut self,
+        switches: impl IntoIterator<Item = (DatapathId, Switch)>,
+        links: impl IntoIterator<Item = ((Place, Place), bool)>,
+    ) {
+        self.switches.extend(switches);
         self.settle_names();
+        for ((a, b), declared) in links {
+            if declared {
+                self.proven.insert((a, b));
+            } else {
+                let (encap, up) = (Encap::Vlan, false);
+                self.links.insert((a, b), LinkStatus { a, b, encap, declared, up });
+                self.at.extend([(a, (a, b)), (b, (a, b))]);
+            }
+        }
+    }
+
+    /// Whether a declared link was heard once, so that its silence counts.
+    pub fn is_proven(&self, ends: (Place, Place)) -> bool {
+        self.proven.contains(&ends)
     }
 
     /// A switch's session is gone. What is known of it stays.

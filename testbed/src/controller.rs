@@ -36,8 +36,18 @@ pub struct Controller {
     process: Process,
     rest: Rest,
     openflow: SocketAddr,
-    log: PathBuf,
-    _guard: Guard,
+    home: PathBuf,
+    /// How often it was started.
+    starts: u32,
+    arguments: Vec<String>,
+    guard: Guard,
+}
+
+/// A process that is ready.
+struct Ready {
+    process: Process,
+    rest: Rest,
+    openflow: SocketAddr,
 }
 
 impl Controller {
@@ -56,57 +66,68 @@ impl Controller {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(openflow: SocketAddr, arguments: &[&str]) -> Result<Self, LabError> {
-        let program = program(ISOLANE_BIN, "isolane", "controller")?;
         let folder = tempfile::Builder::new().prefix("isolane-controller-").tempdir();
         let folder =
             folder.map_err(|source| LabError::io("making the controller's folder", source))?.keep();
         let guard = Guard::over(&folder)?;
         let home = folder.join("isolane");
-        let log = home.join("log");
-        let started = |source| LabError::io(format!("starting {}", program.display()), source);
-        fs::create_dir(&home).map_err(started)?;
-        let output = File::create(&log).map_err(started)?;
-        let mut command = Command::new(&program);
-        // Variables of whoever runs the test must not change what is tested.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLANE_"))
-        {
-            command.env_remove(name);
-        }
-        command
-            .args(["serve", "--http", "127.0.0.1:0", "--openflow", &openflow.to_string()])
-            .arg("--data-dir")
-            .arg(home.join("data"))
-            .args(arguments)
-            .current_dir(&home)
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().map_err(started)?)
-            .stderr(output);
-        let mut process = Process(command.spawn().map_err(started)?);
-        // The guard ends whom it finds in such files.
-        fs::write(home.join("isolane.pid"), process.0.id().to_string()).map_err(started)?;
-        let (openflow, http) = until("the controller to listen", LIMIT, || {
-            let said = said(&log);
-            if let Some(status) = process.0.try_wait().map_err(started)? {
-                return Err(LabError::Command {
-                    command: program.display().to_string(),
-                    reason: format!("{status}\n{said}"),
-                });
-            }
-            Ok(match (address(&said, SAYS_OPENFLOW), address(&said, SAYS_REST)) {
-                (Some(openflow), Some(http)) => Look::Done((openflow, http)),
-                _ => Look::NotYet(said),
-            })
-        })?;
-        let rest = Rest::new(http)?;
-        until("/readyz", LIMIT, || {
-            Ok(match rest.get("/readyz") {
-                Ok(answer) if answer.status == 200 => Look::Done(()),
-                other => Look::NotYet(format!("{other:?}\n{}", said(&log))),
-            })
-        })?;
-        Ok(Self { process, rest, openflow, log, _guard: guard })
+        fs::create_dir(&home)
+            .map_err(|source| LabError::io(format!("making {}", home.display()), source))?;
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self::launch(home, 1, openflow, arguments, guard)
+    }
+
+    fn launch(
+        home: PathBuf,
+        starts: u32,
+        openflow: SocketAddr,
+        arguments: Vec<String>,
+        guard: Guard,
+    ) -> Result<Self, LabError> {
+        let Ready { process, rest, openflow } = spawn(&home, starts, openflow, &arguments)?;
+        Ok(Self { process, rest, openflow, home, starts, arguments, guard })
+    }
+
+    /// Ends it as `kill -9` does, and starts it again on its data and its address.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn kill_and_restart(self) -> Result<Self, LabError> {
+        self.kill_and_restart_after(|| Ok(()))
+    }
+
+    /// The same with something done in between.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and those of `between`.
+    pub fn kill_and_restart_after(
+        self,
+        between: impl FnOnce() -> Result<(), LabError>,
+    ) -> Result<Self, LabError> {
+        let Self { mut process, openflow, home, starts, arguments, guard, .. } = self;
+        process.end()?;
+        between()?;
+        Self::launch(home, starts + 1, openflow, arguments, guard)
+    }
+
+    /// Asks it to end (SIGTERM), and starts it again on its data and its address.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop) and [`start`](Self::start).
+    pub fn restart(mut self) -> Result<Self, LabError> {
+        self.end_in_order()?;
+        let Self { openflow, home, starts, arguments, guard, .. } = self;
+        Self::launch(home, starts + 1, openflow, arguments, guard)
+    }
+
+    /// Where it keeps its state.
+    pub fn data_dir(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
     }
 
     /// Where switches connect.
@@ -119,9 +140,9 @@ impl Controller {
         &self.rest
     }
 
-    /// What it has logged so far.
+    /// What it has logged since it was last started.
     pub fn log(&self) -> String {
-        said(&self.log)
+        said(&log_of(&self.home, self.starts))
     }
 
     /// Bytes of memory that it has now (its resident set).
@@ -149,6 +170,10 @@ impl Controller {
     /// # Errors
     /// [`LabError`] when it ends otherwise or not in time.
     pub fn stop(mut self) -> Result<(), LabError> {
+        self.end_in_order()
+    }
+
+    fn end_in_order(&mut self) -> Result<(), LabError> {
         let told = |source| LabError::io("ending the controller", source);
         let pid = i32::try_from(self.process.0.id())
             .map_err(|_| LabError::Wrong("a process id beyond 2^31".to_owned()))?;
@@ -156,13 +181,13 @@ impl Controller {
         let status = until("the controller to end", LIMIT, || {
             Ok(match self.process.0.try_wait().map_err(told)? {
                 Some(status) => Look::Done(status),
-                None => Look::NotYet(said(&self.log)),
+                None => Look::NotYet(self.log()),
             })
         })?;
         if status.success() {
             return Ok(());
         }
-        Err(LabError::Wrong(format!("the controller ended with {status}:\n{}", said(&self.log))))
+        Err(LabError::Wrong(format!("the controller ended with {status}:\n{}", self.log())))
     }
 }
 
@@ -182,6 +207,63 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.end();
     }
+}
+
+fn spawn(
+    home: &Path,
+    starts: u32,
+    openflow: SocketAddr,
+    arguments: &[String],
+) -> Result<Ready, LabError> {
+    let program = program(ISOLANE_BIN, "isolane", "controller")?;
+    let log = log_of(home, starts);
+    let started = |source| LabError::io(format!("starting {}", program.display()), source);
+    let output = File::create(&log).map_err(started)?;
+    let mut command = Command::new(&program);
+    // Variables of whoever runs the test must not change what is tested.
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOLANE_"))
+    {
+        command.env_remove(name);
+    }
+    command
+        .args(["serve", "--http", "127.0.0.1:0", "--openflow", &openflow.to_string()])
+        .arg("--data-dir")
+        .arg(home.join("data"))
+        .args(arguments)
+        .current_dir(home)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().map_err(started)?)
+        .stderr(output);
+    let mut process = Process(command.spawn().map_err(started)?);
+    // The guard ends whom it finds in such files.
+    fs::write(home.join("isolane.pid"), process.0.id().to_string()).map_err(started)?;
+    let (openflow, http) = until("the controller to listen", LIMIT, || {
+        let said = said(&log);
+        if let Some(status) = process.0.try_wait().map_err(started)? {
+            return Err(LabError::Command {
+                command: program.display().to_string(),
+                reason: format!("{status}\n{said}"),
+            });
+        }
+        Ok(match (address(&said, SAYS_OPENFLOW), address(&said, SAYS_REST)) {
+            (Some(openflow), Some(http)) => Look::Done((openflow, http)),
+            _ => Look::NotYet(said),
+        })
+    })?;
+    let rest = Rest::new(http)?;
+    until("/readyz", LIMIT, || {
+        Ok(match rest.get("/readyz") {
+            Ok(answer) if answer.status == 200 => Look::Done(()),
+            other => Look::NotYet(format!("{other:?}\n{}", said(&log))),
+        })
+    })?;
+    Ok(Ready { process, rest, openflow })
+}
+
+fn log_of(home: &Path, starts: u32) -> PathBuf {
+    home.join(format!("log-{starts}"))
 }
 
 fn said(log: &Path) -> String {

@@ -159,6 +159,11 @@ impl EmbeddedSwitch {
         self.node.handled()
     }
 
+    /// How many flow-mods and group-mods have been handled so far.
+    pub fn changes_handled(&self) -> u64 {
+        self.node.changes()
+    }
+
     /// As [`EmbeddedFabric::take_heard`].
     pub fn take_heard(&self) -> Vec<(Place, Frame)> {
         self.net.take_heard()

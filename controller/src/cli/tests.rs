@@ -40,6 +40,7 @@ impl Controller {
             store: Box::new(Memory::default()),
             lldp_key: Key::new([7; 32]),
             switch_away: Duration::from_secs(30),
+            restart_hold: Duration::from_secs(30),
             audit_interval: Duration::from_secs(60),
         };
         let stop = CancellationToken::new();

@@ -18,6 +18,8 @@ use super::Engine;
 use super::storing::{Parts, Started};
 use crate::intents::{Intents, LinkEnds, NetworkRecord, PortRecord, Record, SwitchSpec};
 use crate::model::{Dpid, Encap, NetworkId, Place, PortAt, SwitchRef};
+use crate::routes::routes;
+use crate::world::{Fact, Known};
 
 /// What an `apply` changes, worked out before anything is changed.
 #[derive(Default)]
@@ -90,6 +92,7 @@ impl Engine {
         }
         let mut records: Vec<_> = ports.iter().cloned().map(Record::NoPort).collect();
         records.push(Record::NoNetwork(name.clone()));
+        records.push(self.releasing(id));
         info!(network = %name, %id, "network deleted");
         Ok(self.start((), records, move |engine| {
             engine.release(id);
@@ -102,7 +105,19 @@ impl Engine {
 
     fn release(&mut self, id: NetworkId) {
         self.ids.release(id);
+        self.noting.id(id, self.now);
         self.hosts.forget(id);
+    }
+
+    /// The id can't be another network's before all that hold something of it
+    /// now, or will until it is stored, have let go: also after a restart.
+    fn releasing(&self, id: NetworkId) -> Record {
+        let mut on: BTreeSet<_> = self.installed.holders(id).into_iter().collect();
+        if let Some(network) = self.accepted_sources().network(id) {
+            let ways = routes(id, &network.switches(), &self.graph, &self.limits(id));
+            on.extend(network.switches().into_iter().chain(ways.into_keys()));
+        }
+        Record::World(Fact::Releasing(id, on))
     }
 
     /// The network of this name.
@@ -255,12 +270,13 @@ impl Engine {
                 return Err(problem);
             }
         }
-        let Draft { records, objects, touched, taken, places, leaving, .. } = draft;
+        let Draft { mut records, objects, touched, taken, places, leaving, .. } = draft;
         let gone = records.iter().filter_map(|record| match record {
             Record::NoNetwork(name) => self.accepted_id(name),
             _ => None,
         });
         let gone: Vec<_> = gone.collect();
+        records.extend(gone.iter().map(|id| self.releasing(*id)));
         Ok(self.start(objects, Parts { records, taken }, move |engine| {
             gone.into_iter().for_each(|id| engine.release(id));
             for (id, place) in leaving {
@@ -562,6 +578,10 @@ impl Engine {
             let detail = format!("Switch {switch} is not in foreign-state.");
             return Err(Problem::new(ProblemKind::SwitchNotForeign, detail).with("switch", switch));
         }
+        if !self.sessions.contains_key(&id) {
+            let detail = format!("Switch {switch} is away, so what it carries can't be read.");
+            return Err(Problem::new(ProblemKind::SwitchAway, detail).with("switch", switch));
+        }
         let networks = if adopt { self.adopted(id) } else { Vec::new() };
         let mut records = Vec::new();
         let ids: Vec<_> = networks.iter().map(|(network, _)| *network).collect();
@@ -586,6 +606,17 @@ impl Engine {
                     ages += 1;
                 }
             }
+        }
+        if let Some(switch) = self.topology.switch(id) {
+            let known = Known { foreign: false, ..self.known(id, switch) };
+            records.push(Record::World(Fact::Switch(id, known)));
+        }
+        if !adopt {
+            let unknown = self.installed.networks_on(id).into_iter();
+            let unknown = unknown.filter(|network| !self.has_id(*network));
+            let on = BTreeSet::from([id]);
+            records
+                .extend(unknown.map(|network| Record::World(Fact::Releasing(network, on.clone()))));
         }
         info!(switch = %id, adopt, records = records.len(), "foreign-state ends");
         Ok(self.start(id, records, move |engine| {
@@ -651,7 +682,10 @@ impl Engine {
                 format!("Switch {switch} is connected; only one that is gone can be forgotten.");
             return Err(Problem::new(ProblemKind::SwitchConnected, detail).with("switch", switch));
         }
-        Ok(self.start((), vec![Record::NoSwitch(id)], move |engine| {
+        let mut records = vec![Record::NoSwitch(id), Record::World(Fact::NoSwitch(id))];
+        let held = self.world.held_on(id);
+        records.extend(held.map(|(network, _)| Record::World(Fact::HoldsNot(id, network))));
+        Ok(self.start((), records, move |engine| {
             // It may have come back just now: then it is as any that connects.
             if engine.sessions.contains_key(&id) {
                 engine.topology.specify(id, SwitchSpec::default());
@@ -675,6 +709,8 @@ impl Engine {
             self.discovery.remove(Place::new(id, port));
         }
         self.topology.forget(id);
+        self.unseen.remove(id);
+        self.noting.switch(id, self.now);
         self.refusals.remove(&id);
         self.foreign.remove(&id);
         for network in self.installed.drop_switch(id) {

@@ -171,6 +171,7 @@ impl Engine {
             self.topology_due = None;
             self.settle_topology(now);
         }
+        self.note_world(now);
         for _ in 0..BATCH {
             let Some(network) = self.dirty.pop() else { break };
             self.reconcile(network, now);
@@ -185,7 +186,10 @@ impl Engine {
     /// When to call [`Self::work`] if nothing happens before.
     pub fn deadline(&self) -> Instant {
         let lingering = self.lingering.first().map(|(until, _)| *until);
-        [lingering, self.topology_due].into_iter().flatten().fold(self.next_tick, Instant::min)
+        [lingering, self.topology_due, self.noting.due()]
+            .into_iter()
+            .flatten()
+            .fold(self.next_tick, Instant::min)
     }
 
     fn tick(&mut self, now: Instant) {

@@ -255,7 +255,9 @@ impl Engine {
             let desired = desired.remove(&switch).unwrap_or_default();
             (switch, State { installed, desired, live: self.is_usable(id, switch) })
         });
-        state.collect()
+        let mut states = state.collect();
+        self.presuppose(&mut states);
+        states
     }
 
     /// Whether a switch takes changes of this network now.
@@ -390,6 +392,9 @@ impl Engine {
             live.audit.touch(id);
         }
         let freed = self.installed.set(id, switch, held);
+        if self.ids.is_releasing(id) {
+            self.noting.id(id, self.now);
+        }
         for place in freed {
             if let Some((_, port)) = self.sources().occupant(place) {
                 let wanting = self.intents.network(&port.network).map(|network| network.id);
@@ -405,6 +410,7 @@ impl Engine {
     pub(super) fn free_id(&mut self, id: NetworkId) {
         if self.ids.is_releasing(id) && !self.installed.holds(id) && !self.jobs.contains_key(&id) {
             self.ids.freed(id);
+            self.noting.id(id, self.now);
             self.backoffs.retain(|(other, _), _| *other != id);
             self.retries.retain(|(_, other, _)| *other != id);
             self.reports.remove(&id);
@@ -654,7 +660,12 @@ impl Engine {
             return format!("switch {name} is in foreign-state: adopt or reset it");
         }
         if !self.sessions.contains_key(&switch) {
-            return match self.topology.switch(switch).and_then(|switch| switch.away_since) {
+            let away = self.topology.switch(switch).and_then(|switch| switch.away_since);
+            return match away {
+                Some(since) if self.unseen.is_assumed(switch) => format!(
+                    "switch {name} has not come back since this controller started {} s ago",
+                    now.duration_since(since).as_secs()
+                ),
                 Some(since) => {
                     format!(
                         "switch {name} is away since {} s ago",

@@ -13,6 +13,7 @@ use super::Engine;
 use crate::intents::Record;
 use crate::model::NetworkId;
 use crate::store::Outcome;
+use crate::world::Fact;
 
 /// Why nothing can be stored when the store's own task is gone.
 const ENDED: &str = "the store failed and takes no changes until this program is started anew";
@@ -69,7 +70,17 @@ impl Engine {
         parts: impl Into<Parts>,
         then: impl FnOnce(&mut Self) -> Vec<NetworkId> + Send + 'static,
     ) -> Started<T> {
-        let Parts { records, taken } = parts.into();
+        let Parts { mut records, taken } = parts.into();
+        if !self.world.ever_held && records.iter().any(|it| matches!(it, Record::Network(_))) {
+            records.push(Record::World(Fact::EverHeld));
+            // From then on only this says which switches are left alone.
+            for id in &self.foreign {
+                let switch = self.topology.switch(*id);
+                records.extend(
+                    switch.map(|switch| Record::World(Fact::Switch(*id, self.known(*id, switch)))),
+                );
+            }
+        }
         let records: Arc<[Record]> = records.into();
         for record in &*records {
             self.accepted.apply(record.clone());
@@ -116,6 +127,7 @@ impl Engine {
                 }
             }
             Some(Outcome::Failed(reason)) => self.take_back(&reason),
+            Some(Outcome::Noted(result)) => self.on_noted(result.is_ok()),
             None => {
                 self.store_ended = true;
                 self.take_back(ENDED);
@@ -125,8 +137,10 @@ impl Engine {
 
     fn take_effect(&mut self, storing: Storing) {
         for record in &*storing.records {
-            self.held_networks |= matches!(record, Record::Network(_));
-            self.intents.follow(record, &self.accepted);
+            match record {
+                Record::World(fact) => self.world.apply(fact.clone()),
+                record => self.intents.follow(record, &self.accepted),
+            }
         }
         let touched = (storing.then)(self);
         let settling = touched.into_iter().map(|id| (id, self.settled(id))).collect();

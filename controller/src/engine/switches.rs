@@ -77,6 +77,11 @@ impl Engine {
         if self.sessions.insert(id, live).is_some() {
             self.give_up_on(id, now);
         }
+        // Others' paths change only if it wasn't there, or was passed by.
+        self.switches_changed |=
+            self.topology.switch(id).is_none() || self.graph.avoided().contains(&id);
+        self.unseen.remove(id);
+        self.noting.switch(id, now);
         self.forget_changed_ports(id, &connected);
         self.topology.connect(id, self.switch_of(&connected));
         if let Some((name, other)) = self.topology.name_conflict(id) {
@@ -95,7 +100,6 @@ impl Engine {
         self.mirror(id, lifted);
         self.settle_base(id);
         self.refresh_ports(id);
-        self.switches_changed = true;
         self.topology_changed(now);
         self.mark_networks_on(id);
     }
@@ -161,7 +165,7 @@ impl Engine {
     }
 
     /// A switch's own flows are the truth about the hosts learnt there.
-    fn learn_from(&mut self, switch: DatapathId, id: NetworkId, slice: &Slice) {
+    pub(super) fn learn_from(&mut self, switch: DatapathId, id: NetworkId, slice: &Slice) {
         let learnt: BTreeSet<_> = slice
             .sources
             .iter()
@@ -205,6 +209,7 @@ impl Engine {
         let blocked = self.sessions.remove(&id).map(|live| live.blocked).unwrap_or_default();
         blocked.into_iter().for_each(|network| self.mark(network));
         self.topology.disconnect(id, now);
+        self.noting.switch(id, now);
         self.give_up_on(id, now);
         self.mark_networks_on(id);
     }
@@ -242,6 +247,7 @@ impl Engine {
     /// wants goes.
     pub(super) fn end_foreign_state(&mut self, switch: DatapathId) {
         self.foreign.remove(&switch);
+        self.noting.switch(switch, self.now);
         let still_foreign: BTreeSet<_> =
             self.foreign.iter().flat_map(|other| self.installed.networks_on(*other)).collect();
         for id in self.installed.networks_on(switch) {
@@ -283,6 +289,7 @@ impl Engine {
             // A name that moved means other ports than before.
             self.mark_networks_on(id);
         }
+        self.noting.switch(id, now);
         let is_up = self.topology.is_up(place);
         if renamed || (was_up && !is_up) {
             self.discovery.remove(place);
@@ -387,6 +394,7 @@ impl Engine {
                 self.installed.is_edge(*place) || self.sources().occupant(*place).is_some()
             })
             .collect();
+        self.noting.links(now);
         let Self { intents, topology, .. } = self;
         let changed =
             topology.settle_links(intents.links(), &heard, |place| taken.contains(&place));
@@ -416,7 +424,11 @@ impl Engine {
             self.refresh_port(link.a);
             self.refresh_port(link.b);
         }
+        let avoided = self.graph.avoided().clone();
         self.graph = self.topology.graph().avoiding(self.long_away(now));
+        for id in avoided.symmetric_difference(self.graph.avoided()) {
+            self.noting.switch(*id, now);
+        }
         // Who uses a link that changed is helped first.
         for link in before.symmetric_difference(&after) {
             let users = [link.a, link.b].map(|place| self.installed.using_trunk(place));
@@ -427,10 +439,13 @@ impl Engine {
 
     /// Switches whose session is gone for so long that others go around them.
     fn long_away(&self, now: Instant) -> BTreeSet<DatapathId> {
-        let long = |since: Instant| now.duration_since(since) >= self.switch_away;
-        let away =
-            self.topology.switches().filter(|(_, switch)| switch.away_since.is_some_and(long));
-        away.map(|(id, _)| id).collect()
+        let long = |id: DatapathId, since: Instant| {
+            now.duration_since(since) >= self.unseen.patience(id, self.switch_away)
+        };
+        let away = self.topology.switches().filter_map(|(id, switch)| {
+            switch.away_since.is_some_and(|since| long(id, since)).then_some(id)
+        });
+        away.collect()
     }
 
     /// Looks whether paths must change because a switch is away for long.

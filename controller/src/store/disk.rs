@@ -34,6 +34,7 @@ pub struct Disk {
 
 enum Command {
     Commit(u64, Arc<[Record]>),
+    Note(Arc<[Record]>),
     Resume,
 }
 
@@ -96,6 +97,10 @@ impl Store for Disk {
         self.send(Command::Commit(batch, records));
     }
 
+    fn note(&mut self, records: Arc<[Record]>) {
+        self.send(Command::Note(records));
+    }
+
     fn resume(&mut self) {
         self.send(Command::Resume);
     }
@@ -140,6 +145,7 @@ impl<M: Medium> Writer<M> {
                 Command::Resume => self.failed = false,
                 Command::Commit(..) if self.failed => {}
                 Command::Commit(batch, records) => self.group(batch, records),
+                Command::Note(records) => self.note(records),
             }
         }
         if let Err(error) = self.file.close() {
@@ -185,11 +191,7 @@ impl<M: Medium> Writer<M> {
                 metrics::counter!("isolane_store_commits_total").increment(1);
                 metrics::histogram!("isolane_store_commit_seconds").record(begin.elapsed());
                 metrics::gauge!("isolane_store_up").set(1.0);
-                if let Some(lock) = &self.lock
-                    && let Err(error) = lock.say(Some(self.file.stored()))
-                {
-                    warn!(%error, file = %lock.path().display(), "can't write");
-                }
+                self.say();
                 // The engine may have ended; its callers were told that.
                 let _ = self.told.send(Outcome::Stored(last));
             }
@@ -201,6 +203,31 @@ impl<M: Medium> Writer<M> {
                 self.failed = true;
                 let _ = self.told.send(Outcome::Failed(reason));
             }
+        }
+    }
+
+    fn note(&mut self, records: Arc<[Record]>) {
+        let stored = self.store(&[records]);
+        match &stored {
+            Ok(()) => {
+                metrics::counter!("isolane_store_notes_total").increment(1);
+                self.say();
+            }
+            Err(failure) => {
+                metrics::counter!("isolane_store_failures_total").increment(1);
+                warn!(reason = %format!("{failure:#}"), "what is known of switches and links can't be noted");
+            }
+        }
+        // The engine may have ended.
+        let _ = self.told.send(Outcome::Noted(stored.map_err(|failure| format!("{failure:#}"))));
+    }
+
+    /// Which transaction was stored last.
+    fn say(&self) {
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.say(Some(self.file.stored()))
+        {
+            warn!(%error, file = %lock.path().display(), "can't write");
         }
     }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tracing::{error, info, warn};
 
-use super::format::{self, Entry, KINDS, SCHEMA};
+use super::format::{self, Entry, SCHEMA};
 use super::medium::{Bytes, Medium};
 use super::migrations::{MIGRATIONS, Migration, migrate};
 use crate::intents::Record;
@@ -170,12 +170,12 @@ impl<M: Medium> StoreFile<M> {
         let database = self.database.as_ref().context("the store is closed")?;
         let read = || {
             let table = database.begin_read()?.open_table(RECORDS)?;
-            let mut by_kind: Vec<Vec<Record>> = KINDS.iter().map(|_| Vec::new()).collect();
+            let mut by_kind: Vec<Vec<Record>> = format::kinds().map(|_| Vec::new()).collect();
             for entry in table.iter()? {
                 let (key, value) = entry?;
                 let (kind, key) = key.value();
                 let record = format::record(kind, key, value.value())?;
-                let place = KINDS.iter().position(|known| known.name == kind);
+                let place = format::kinds().position(|known| known.name == kind);
                 if let Some(records) = place.and_then(|place| by_kind.get_mut(place)) {
                     records.push(record);
                 }

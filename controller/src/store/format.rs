@@ -2,7 +2,7 @@
 //!
 //! A record is an entry: its kind, a key among those of its kind, and a value
 //! in JSON. To add a kind: a variant of [`Record`], an arm in [`entry`], and
-//! a line in [`KINDS`]. A version that doesn't know a kind or a field refuses
+//! a line in `KINDS` (those of the world are in `store::facts`). A version that doesn't know a kind or a field refuses
 //! the file, so raise [`SCHEMA`] with each that is added, with a migration
 //! (one that does nothing will do) in `store::migrations`.
 
@@ -10,11 +10,12 @@ use openflow::DatapathId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::facts;
 use crate::intents::{LinkEnds, Record};
 use crate::model::{Dpid, PortAt, PortRef, SwitchRef};
 
 /// The version of what this program writes.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;
 
 /// One record as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +32,11 @@ pub struct Entry {
 pub struct Kind {
     /// The kind's name in the file.
     pub name: &'static str,
-    read: fn(&str, &[u8]) -> Result<Record, serde_json::Error>,
+    pub(super) read: fn(&str, &[u8]) -> Result<Record, serde_json::Error>,
 }
 
-/// All kinds, in the order in which their records can be applied.
-pub const KINDS: &[Kind] = &[
+/// Kinds of desired state, in the order in which their records can be applied.
+const KINDS: &[Kind] = &[
     Kind { name: "network", read: |_, value| Ok(Record::Network(json(value)?)) },
     Kind {
         name: "port",
@@ -54,6 +55,11 @@ pub const KINDS: &[Kind] = &[
     },
     Kind { name: "switch", read: |key, value| Ok(Record::Switch(switch_id(key)?, json(value)?)) },
 ];
+
+/// All kinds, those of the world last.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(&facts::KINDS)
+}
 
 /// Why an entry is no record.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +94,7 @@ pub fn entry(record: &Record) -> Result<Entry, serde_json::Error> {
         Record::NoLink(ends) => entry("link", link_key(ends)?, None),
         Record::Switch(id, spec) => entry("switch", switch_key(*id), some(spec)?),
         Record::NoSwitch(id) => entry("switch", switch_key(*id), None),
+        Record::World(fact) => facts::entry(fact)?,
     })
 }
 
@@ -96,7 +103,7 @@ pub fn entry(record: &Record) -> Result<Entry, serde_json::Error> {
 /// # Errors
 /// [`EntryError`] for what this version doesn't write.
 pub fn record(name: &str, key: &str, value: &[u8]) -> Result<Record, EntryError> {
-    let kind = KINDS.iter().find(|kind| kind.name == name);
+    let kind = kinds().find(|kind| kind.name == name);
     let kind = kind.ok_or_else(|| EntryError::Kind(name.to_owned()))?;
     let read = (kind.read)(key, value);
     read.map_err(|source| EntryError::Value { kind: kind.name, key: key.to_owned(), source })
@@ -178,6 +185,9 @@ mod tests {
             Record::Link(ends, Encap::TunId),
             Record::Switch(DatapathId(u64::MAX), switch),
         ]
+        .into_iter()
+        .chain(facts::samples().into_iter().map(Record::World))
+        .collect()
     }
 
     #[test]
@@ -199,7 +209,7 @@ mod tests {
             format!("{} {} {value}", entry.kind, entry.key)
         };
         let lines: Vec<_> = written.iter().map(text).collect();
-        assert_eq!(lines.join("\n"), include_str!("format_v1.txt").trim_end());
+        assert_eq!(lines.join("\n"), include_str!("format_v2.txt").trim_end());
     }
 
     #[test]
@@ -211,6 +221,9 @@ mod tests {
             ("port", "x", "{}", "the entry port x"),
             ("switch", "seven", "{}", "the entry switch seven"),
             ("link", "[[\"a\",1],[\"b\",0]]", "\"vlan\"", "the entry link"),
+            ("known", "of:0000000000000001", "{}", "the entry known"),
+            ("releasing", "0", "[]", "0 is no network id"),
+            ("secret", "other", "[]", "no such secret"),
         ];
         for (kind, key, value, want) in cases {
             let error = record(kind, key, value.as_bytes()).unwrap_err().to_string();

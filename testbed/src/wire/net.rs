@@ -40,6 +40,7 @@ pub struct Node {
     mailboxes: Mutex<BTreeMap<Channel, Mailbox>>,
     channels: AtomicUsize,
     handled: AtomicU64,
+    changes: AtomicU64,
     started: Instant,
 }
 
@@ -88,6 +89,7 @@ impl Net {
             mailboxes: Mutex::default(),
             channels: AtomicUsize::new(0),
             handled: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             started: Instant::now(),
         });
         self.nodes
@@ -115,6 +117,9 @@ impl Net {
     /// A controller's message. Answers for its own channel are returned, all else has gone its way.
     pub fn handle(&self, node: &Node, channel: Channel, message: Message) -> Vec<Message> {
         node.handled.fetch_add(1, Ordering::Relaxed);
+        if matches!(message.body, Body::FlowMod(_) | Body::GroupMod(_)) {
+            node.changes.fetch_add(1, Ordering::Relaxed);
+        }
         let passed = match &mut *lock(&node.faults) {
             Some(faults) => faults.pass(message),
             None => Passed { forward: vec![message], back: Vec::new() },
@@ -298,6 +303,11 @@ impl Node {
     /// Messages handled so far.
     pub fn handled(&self) -> u64 {
         self.handled.load(Ordering::Relaxed)
+    }
+
+    /// Flow-mods and group-mods among them.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     fn post(&self, channel: Channel, message: Message) {

@@ -1,0 +1,7 @@
+//! The real controller is killed and started again, over embedded switches.
+
+// All of this is test code, its helpers too.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod returning;
+mod ring;
