@@ -30,7 +30,7 @@ enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     /// Watch a cluster, and attach its pods to the networks they ask for
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Make a node's interfaces, tunnels and bridge as the overlay document says
     Node(node::NodeArgs),
 }
@@ -56,7 +56,7 @@ fn start(command: Command) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
         match command {
-            Command::Run(args) => run::run(args, stop).await,
+            Command::Run(args) => run::run(*args, stop).await,
             Command::Node(args) => node::run(args, stop).await,
         }
     })
