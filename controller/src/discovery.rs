@@ -208,7 +208,7 @@ impl Discovery {
     /// it is silent for too long with both its switches connected.
     pub fn recall(&mut self, a: Place, b: Place, now: Instant) {
         for (at, from) in [(a, b), (b, a)] {
-            self.heard.entry(at).or_default().insert(from, now);
+            self.heard.entry(at).or_default().insert(from, Times { first: now, last: now });
             self.heard_at.entry(from).or_default().insert(at);
         }
     }
