@@ -30,10 +30,10 @@ use crate::status::Health;
 use crate::sync::{Bridge, joined};
 use crate::verdict::{Binding, Denial, OnBinding, OnPod, on_binding, on_pod};
 
-/// How long reading the pod may take, and how long getting its ports: both,
-/// and the way here and back, fit into the review's two seconds.
+/// How long reading the pod may take, and by when a review is answered: in
+/// time for the API server's two seconds.
 const READ: Duration = Duration::from_millis(600);
-const ATTACH: Duration = Duration::from_millis(1_100);
+const ANSWER: Duration = Duration::from_millis(1_500);
 /// The largest review, in bytes: an object, and the one before it.
 const LARGEST: usize = 8 << 20;
 
@@ -71,7 +71,7 @@ async fn bindings(State(bridge): State<Arc<Bridge>>, body: Bytes) -> Response {
     let answer = AdmissionResponse::from(&request);
     let (answer, outcome) = match Binding::read(&request) {
         None => (answer, "other"),
-        Some(binding) => bridge.review_binding(&binding, answer).await,
+        Some(binding) => bridge.review_binding(&binding, answer, start).await,
     };
     reply(answer, "bindings", outcome, start)
 }
@@ -146,6 +146,7 @@ impl Bridge {
         &self,
         binding: &Binding,
         answer: AdmissionResponse,
+        start: Instant,
     ) -> (AdmissionResponse, &'static str) {
         let (namespace, pod) = (binding.namespace.as_str(), binding.name.as_str());
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
@@ -184,7 +185,13 @@ impl Bridge {
             }
             OnBinding::Attach { .. } if binding.dry_run => (answer, "dry-run"),
             OnBinding::Attach { original, annotation, wants } => {
-                match self.join_now(&facts, &binding.node, &original, &annotation, &wants).await {
+                let joining = self.join_now(&facts, &binding.node, &original, &annotation, &wants);
+                let left = ANSWER.saturating_sub(start.elapsed());
+                let joined_now = match timeout(left, joining).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err((503, self.late())),
+                };
+                match joined_now {
                     Ok(record) => {
                         self.events.pod(&facts, joined(&binding.node, &record));
                         change(answer, binding.patch(&record))
@@ -207,20 +214,17 @@ impl Bridge {
         annotation: &Annotation,
         wants: &[Want],
     ) -> Result<crate::record::Record, (u16, Message)> {
-        let work = async {
-            let ports = self.controller.attach(&self.cluster, &facts.key, node, wants).await?;
-            self.record(&facts.key, node, original, annotation, wants, &ports).await
-        };
-        let error = match timeout(ATTACH, work).await {
-            Ok(Ok(record)) => return Ok(record),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let note = format!(
-                    "Isolane's controller at {} gave no ports in time; the pod is tried again",
-                    self.controller.client().server()
-                );
-                return Err((503, warn("ControllerAway", note)));
+        let attached = self.controller.attach(&self.cluster, &facts.key, node, wants).await;
+        let error = match attached {
+            Ok(ports) => {
+                let record =
+                    self.record(&facts.key, node, original, annotation, wants, &ports).await;
+                match record {
+                    Ok(record) => return Ok(record),
+                    Err(error) => error,
+                }
             }
+            Err(error) => error,
         };
         let code = match &error {
             AttachError::Full { .. } => 409,
@@ -228,6 +232,14 @@ impl Bridge {
             _ => 403,
         };
         Err((code, warn(error.reason(), error.to_string())))
+    }
+
+    fn late(&self) -> Message {
+        let note = format!(
+            "Isolane's controller at {} gave no ports in time; the pod is tried again",
+            self.controller.client().server()
+        );
+        warn("ControllerAway", note)
     }
 
     async fn review_pod(
@@ -241,7 +253,7 @@ impl Bridge {
         let known = self.catalog.for_annotation(annotation.as_ref(), namespace);
         // Without the definitions in time the pod is as it came: its Binding is
         // looked at all the same.
-        let Ok(definitions) = timeout(ATTACH, known).await else { return (answer, "unread") };
+        let Ok(definitions) = timeout(ANSWER, known).await else { return (answer, "unread") };
         match on_pod(pod, namespace, &definitions) {
             OnPod::Pass(warnings) => {
                 if !warnings.is_empty() {
