@@ -1,12 +1,395 @@
-//! `isolane-k8s-bridge node`: the side of each node.
+//! The node's side: makes a node's interfaces, tunnels and bridge as the overlay document says, and keeps them so.
+//!
+//! ```text
+//! overlay document ─► desired ─┐
+//!                              ├─► diff ─► plan ─► links (rtnetlink), ovs (ovs-vsctl)
+//! devices, database ─► facts ──┘             └───► report (the controller's REST API)
+//! ```
+//!
+//! `overlay`, `desired` and `diff` are pure. The loop here looks when the kernel has news, and from time to time; it
+//! keeps nothing that matters, so it may be killed at any moment, and everything works on without it.
 
+mod desired;
+mod diff;
+mod facts;
+mod links;
+mod names;
+mod overlay;
+mod ovs;
+mod plan;
+mod report;
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use api::client::Client;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Arguments of `node`.
-#[derive(clap::Args)]
-pub struct NodeArgs {}
+use desired::{Desired, MtuFrom, Surroundings, desired};
+use diff::{diff, removal};
+use facts::Facts;
+use links::Links;
+use overlay::Overlay;
+use ovs::Vsctl;
+use plan::Plan;
+use report::{News, Reporter};
+use target::Target;
 
-/// Runs until `stop`.
-pub async fn run(_args: NodeArgs, _stop: CancellationToken) -> anyhow::Result<()> {
-    anyhow::bail!("this version can't do that yet")
+/// A plan that is carried out brings forth another: what was made gets into the bridge, what left the bridge goes.
+const ROUNDS: usize = 6;
+/// Between two looks when the kernel has much to tell.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long `--once` waits for the controller to know this switch.
+const ONCE: Duration = Duration::from_secs(20);
+
+/// Arguments of `node`.
+#[derive(Debug, clap::Args)]
+pub struct NodeArgs {
+    /// The overlay document, in YAML or JSON
+    #[arg(long, env = "ISOLANE_OVERLAY", value_name = "FILE", required_unless_present = "remove")]
+    overlay: Option<PathBuf>,
+    /// This node's name in the document
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    node: String,
+    /// Where the OpenFlow controller is, such as tcp:HOST:6653; may be given several times
+    #[arg(long, env = "ISOLANE_OPENFLOW", value_name = "TARGET", value_delimiter = ',')]
+    openflow: Vec<Target>,
+    /// URL of the controller's REST API, which is told which interfaces may be given out
+    #[arg(long, env = "ISOLANE_CONTROLLER", value_name = "URL")]
+    controller: Option<String>,
+    /// File whose first token is sent to the controller
+    #[arg(long, env = "ISOLANE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Authorities to trust besides the system's, in PEM
+    #[arg(long, env = "ISOLANE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Make it so and end, instead of keeping it so
+    #[arg(long)]
+    once: bool,
+    /// Take away what was made here, and nothing else
+    #[arg(long, conflicts_with = "once")]
+    remove: bool,
+    /// Seconds between two looks when there is no news
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    period: u64,
+}
+
+/// Makes the node's side true, and keeps it so until `stop`.
+///
+/// # Errors
+/// A document that is wrong, a node that isn't in it, no right to change devices; with `--once` anything that could
+/// not be made true.
+pub async fn run(args: NodeArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let ovs = Vsctl::found();
+    let links = Links::connect()?;
+    let reporter = match &args.controller {
+        Some(url) => Some(Reporter::new(client(url, &args)?, args.node.clone(), ovs.clone())),
+        None => None,
+    };
+    let mut side = Side { links, ovs, targets: Vec::new(), underlay_mtu: None };
+    if args.remove {
+        return remove(&side, reporter).await;
+    }
+    let Some(path) = &args.overlay else { bail!("--overlay is missing") };
+    let bytes = read(path)?;
+    let overlay = parse(path, &bytes)?;
+    if overlay.node(&args.node).is_none() {
+        bail!("{}: {}", path.display(), not_a_node(&overlay, &args.node));
+    }
+    if args.once {
+        return once(&mut side, &args, overlay, reporter).await;
+    }
+    keep(side, &args, (path, bytes, overlay), reporter, stop).await
+}
+
+async fn once(
+    side: &mut Side,
+    args: &NodeArgs,
+    overlay: Overlay,
+    reporter: Option<Reporter>,
+) -> anyhow::Result<()> {
+    let plan = side.make(args, &overlay).await?;
+    let mut problems = plan.problems;
+    if let Some(mut reporter) = reporter {
+        let news = News { overlay: Arc::new(overlay), pool: plan.pool };
+        let end = tokio::time::Instant::now() + ONCE;
+        let untold = loop {
+            let untold = reporter.tell(&news).await;
+            if untold.is_empty() || tokio::time::Instant::now() >= end {
+                break untold;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        problems.extend(untold.into_iter().map(|it| format!("controller: {it}")));
+    }
+    if !problems.is_empty() {
+        bail!("not as the document says:\n  {}", problems.join("\n  "));
+    }
+    Ok(())
+}
+
+async fn keep(
+    mut side: Side,
+    args: &NodeArgs,
+    (path, mut bytes, overlay): (&Path, Vec<u8>, Overlay),
+    reporter: Option<Reporter>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut overlay = Arc::new(overlay);
+    let mut kernel = links::news()?;
+    let (tell, told) = watch::channel(None);
+    let reporter = reporter.map(|reporter| tokio::spawn(reporter.run(told)));
+    let mut complaint = None;
+    loop {
+        match side.make(args, &overlay).await {
+            Ok(plan) => {
+                let said = plan.problems.join("; ");
+                if complaint.as_ref() != Some(&said) {
+                    match said.as_str() {
+                        "" => tracing::info!(node = args.node, "all is as the document says"),
+                        _ => tracing::warn!(node = args.node, "not as the document says: {said}"),
+                    }
+                    complaint = Some(said);
+                }
+                tell.send_replace(Some(News { overlay: Arc::clone(&overlay), pool: plan.pool }));
+            }
+            Err(error) => {
+                let said = format!("{error:#}");
+                if complaint.as_ref() != Some(&said) {
+                    tracing::error!(node = args.node, "{said}");
+                    complaint = Some(said);
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(()) = kernel.recv() => {
+                // Devices come in crowds; and what was done just now is news as well.
+                tokio::time::sleep(PAUSE).await;
+            }
+            () = tokio::time::sleep(Duration::from_secs(args.period)) => {
+                if let Some(new) = reread(path, &mut bytes, args) {
+                    overlay = Arc::new(new);
+                }
+            }
+        }
+    }
+    tracing::info!(node = args.node, "ends; everything stays as it is");
+    drop(tell);
+    if let Some(task) = reporter {
+        task.abort();
+    }
+    Ok(())
+}
+
+/// The document, if it was changed into another one that can be used. One that can't leaves things as they are.
+fn reread(path: &Path, bytes: &mut Vec<u8>, args: &NodeArgs) -> Option<Overlay> {
+    let now = match read(path) {
+        Ok(now) => now,
+        Err(error) => {
+            tracing::warn!("{error:#}: the document as it was read last stays in force");
+            return None;
+        }
+    };
+    if now == *bytes {
+        return None;
+    }
+    *bytes = now;
+    let usable = parse(path, bytes).and_then(|overlay| match overlay.node(&args.node) {
+        Some(_) => Ok(overlay),
+        None => bail!(
+            "{}: {}; what was made stays until `node --remove`",
+            path.display(),
+            not_a_node(&overlay, &args.node)
+        ),
+    });
+    match usable {
+        Ok(overlay) => {
+            tracing::info!(document = %path.display(), "the document has changed");
+            Some(overlay)
+        }
+        Err(error) => {
+            tracing::error!("{error:#}: the document as it was before stays in force");
+            None
+        }
+    }
+}
+
+async fn remove(side: &Side, reporter: Option<Reporter>) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    if let Some(reporter) = reporter {
+        let facts = side.facts().await?;
+        let pool: Vec<String> = facts
+            .links
+            .iter()
+            .filter(|it| {
+                it.ours() && matches!(names::Device::of(&it.name), Some(names::Device::Host(_)))
+            })
+            .map(|it| it.name.clone())
+            .collect();
+        let bridges = facts.ovs.iter().flat_map(|ovs| &ovs.bridges);
+        let mut noted = bridges.filter(|(_, it)| it.external_ids.contains_key(plan::NOTE));
+        let bridge = noted.next().map_or(names::BRIDGE, |(name, _)| name);
+        problems.extend(reporter.withdraw(bridge, &pool).await);
+    }
+    let plan = side.carry_out(async |facts| Ok(removal(facts))).await?;
+    problems.extend(plan.problems);
+    if !problems.is_empty() {
+        bail!("not all is gone:\n  {}", problems.join("\n  "));
+    }
+    Ok(())
+}
+
+/// One node's devices and its Open vSwitch.
+struct Side {
+    links: Links,
+    ovs: Vsctl,
+    /// The controllers' addresses, when they last had any.
+    targets: Vec<String>,
+    /// The underlay's MTU, when it could last be told.
+    underlay_mtu: Option<u32>,
+}
+
+impl Side {
+    /// Makes it as the document says, as far as that goes. What is left undone is in the plan that comes back.
+    async fn make(&mut self, args: &NodeArgs, overlay: &Overlay) -> anyhow::Result<Plan> {
+        let mut unresolved = Vec::new();
+        let mut targets = Vec::new();
+        for target in &args.openflow {
+            match target.resolved().await {
+                Ok(target) => targets.push(target.to_string()),
+                Err(error) => unresolved.push(format!("--openflow {target}: {error}")),
+            }
+        }
+        if unresolved.is_empty() {
+            self.targets = targets;
+        }
+        let around = Surroundings {
+            underlay_mtu: self.underlay_mtu(args, overlay).await?,
+            controllers: self.targets.clone(),
+        };
+        let Some(want) = desired(overlay, &args.node, &around) else {
+            bail!("{}", not_a_node(overlay, &args.node));
+        };
+        if want.mtu_from == MtuFrom::Guess {
+            tracing::warn!(
+                mtu = want.mtu,
+                "no device has this node's address, and no route leads to another node: new devices get an MTU for \
+                 an underlay of 1500 bytes"
+            );
+        }
+        let want: &Desired = &want;
+        let mut plan = self.carry_out(async |facts| Ok(diff(facts, want))).await?;
+        plan.problems.extend(unresolved);
+        Ok(plan)
+    }
+
+    async fn underlay_mtu(
+        &mut self,
+        args: &NodeArgs,
+        overlay: &Overlay,
+    ) -> anyhow::Result<Option<u32>> {
+        let Some((at, here)) =
+            overlay.node(&args.node).and_then(|at| Some((at, overlay.nodes.get(at)?)))
+        else {
+            return Ok(None);
+        };
+        let peers: Vec<_> = overlay.tunnels_of(at).map(|(_, peer)| peer.address).collect();
+        let links = self.links.read().await?;
+        if let Some(mtu) = self.links.underlay_mtu(&links, here.address, &peers).await? {
+            self.underlay_mtu = Some(mtu);
+        }
+        Ok(self.underlay_mtu)
+    }
+
+    async fn facts(&self) -> anyhow::Result<Facts> {
+        let links = self.links.read().await.context("listing devices")?;
+        let ovs = match self.ovs.read().await {
+            Ok(ovs) => Some(ovs),
+            Err(error) => {
+                tracing::debug!(%error, "Open vSwitch doesn't answer");
+                None
+            }
+        };
+        Ok(Facts { links, ovs })
+    }
+
+    /// Carries plans out until nothing is left to do, or what is left can't be done.
+    async fn carry_out(
+        &self,
+        plan: impl AsyncFn(&Facts) -> anyhow::Result<Plan>,
+    ) -> anyhow::Result<Plan> {
+        let mut failed = Vec::new();
+        for round in 1.. {
+            let facts = self.facts().await?;
+            let mut next = plan(&facts).await?;
+            if next.is_empty() || round > ROUNDS {
+                // What failed, and isn't to be done any more, was overtaken: such as a pod that took its interface.
+                if !next.is_empty() {
+                    next.problems.append(&mut failed);
+                    next.problems
+                        .push(format!("left undone: {}", next.to_string().replace('\n', "; ")));
+                }
+                return Ok(next);
+            }
+            failed = self.perform(&next).await;
+        }
+        Ok(Plan::default())
+    }
+
+    async fn perform(&self, plan: &Plan) -> Vec<String> {
+        let mut failed = Vec::new();
+        for step in &plan.links {
+            tracing::info!("{step}");
+            if let Err(error) = self.links.apply(step).await {
+                failed.push(format!("{step}: {error}"));
+            }
+        }
+        if !plan.ovs.is_empty() {
+            plan.ovs.iter().for_each(|step| tracing::info!("{step}"));
+            if let Err(error) = self.ovs.apply(&plan.ovs).await {
+                failed.push(format!("Open vSwitch: {error}"));
+            }
+        }
+        for step in &plan.unlinks {
+            tracing::info!("{step}");
+            if let Err(error) = self.links.apply(step).await {
+                failed.push(format!("{step}: {error}"));
+            }
+        }
+        failed
+    }
+}
+
+fn not_a_node(overlay: &Overlay, node: &str) -> String {
+    let names: Vec<&str> = overlay.nodes.iter().map(|it| it.name.as_str()).take(10).collect();
+    let more = if overlay.nodes.len() > names.len() { ", …" } else { "" };
+    format!("nodes: there is no {node} among {}{more}", names.join(", "))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Overlay> {
+    Overlay::parse(bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+fn client(url: &str, args: &NodeArgs) -> anyhow::Result<Client> {
+    let mut builder = Client::builder(url).timeout(Duration::from_secs(10));
+    if let Some(path) = &args.token_file {
+        let text = String::from_utf8(read(path)?).with_context(|| path.display().to_string())?;
+        let mut lines = text.lines().map(str::trim);
+        let token = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+        builder =
+            builder.token(token.with_context(|| format!("{}: has no token", path.display()))?);
+    }
+    if let Some(path) = &args.ca {
+        builder = builder.ca_pem(read(path)?);
+    }
+    Ok(builder.build()?)
 }
