@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where setup puts the toolchain, and where Debian keeps network tools.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-.PHONY: demo test check setup build kube fmt-check clippy docs deny advisories openapi
+.PHONY: demo test check setup build kube fmt-check clippy docs deny advisories openapi images
 
 ## Shows isolated networks on three switches in a ring: real Open vSwitch as root, else embedded switches.
 demo: build
@@ -55,3 +55,14 @@ advisories:
 openapi:
 	$(CARGO) run --quiet --locked -p api --example openapi | diff -u openapi.json - \
 		|| { echo "openapi.json is stale (run: cargo run -p api --example openapi > openapi.json)" >&2; exit 1; }
+
+# Where images are made for, and by which program.
+REGISTRY ?= isolane
+CONTAINER ?= podman
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+## The images of deploy/.
+images:
+	for image in controller bridge switch; do \
+		$(CONTAINER) build -f deploy/images/Containerfile --target $$image -t $(REGISTRY)/$$image:$(VERSION) . || exit 1; \
+	done

@@ -97,10 +97,10 @@ pub async fn run(args: NodeArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let Some(path) = &args.overlay else { bail!("--overlay is missing") };
     let bytes = read(path)?;
     let overlay = parse(path, &bytes)?;
-    if overlay.node(&args.node).is_none() {
-        bail!("{}: {}", path.display(), not_a_node(&overlay, &args.node));
-    }
     if args.once {
+        if overlay.node(&args.node).is_none() {
+            bail!("{}: {}", path.display(), not_a_node(&overlay, &args.node));
+        }
         return once(&mut side, &args, overlay, reporter).await;
     }
     keep(side, &args, (path, bytes, overlay), reporter, stop).await
@@ -144,6 +144,10 @@ async fn keep(
     let (tell, told) = watch::channel(None);
     let reporter = reporter.map(|reporter| tokio::spawn(reporter.run(told)));
     let mut complaint = None;
+    // Goes on while the kernel has news, so that a busy node sees a new document too.
+    let mut period = tokio::time::interval(Duration::from_secs(args.period));
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    period.reset();
     loop {
         match side.make(args, &overlay).await {
             Ok(plan) => {
@@ -171,8 +175,8 @@ async fn keep(
                 // Devices come in crowds; and what was done just now is news as well.
                 tokio::time::sleep(PAUSE).await;
             }
-            () = tokio::time::sleep(Duration::from_secs(args.period)) => {
-                if let Some(new) = reread(path, &mut bytes, args) {
+            _ = period.tick() => {
+                if let Some(new) = reread(path, &mut bytes) {
                     overlay = Arc::new(new);
                 }
             }
@@ -187,7 +191,7 @@ async fn keep(
 }
 
 /// The document, if it was changed into another one that can be used. One that can't leaves things as they are.
-fn reread(path: &Path, bytes: &mut Vec<u8>, args: &NodeArgs) -> Option<Overlay> {
+fn reread(path: &Path, bytes: &mut Vec<u8>) -> Option<Overlay> {
     let now = match read(path) {
         Ok(now) => now,
         Err(error) => {
@@ -199,15 +203,7 @@ fn reread(path: &Path, bytes: &mut Vec<u8>, args: &NodeArgs) -> Option<Overlay> 
         return None;
     }
     *bytes = now;
-    let usable = parse(path, bytes).and_then(|overlay| match overlay.node(&args.node) {
-        Some(_) => Ok(overlay),
-        None => bail!(
-            "{}: {}; what was made stays until `node --remove`",
-            path.display(),
-            not_a_node(&overlay, &args.node)
-        ),
-    });
-    match usable {
+    match parse(path, bytes) {
         Ok(overlay) => {
             tracing::info!(document = %path.display(), "the document has changed");
             Some(overlay)
@@ -273,7 +269,8 @@ impl Side {
             controllers: self.targets.clone(),
         };
         let Some(want) = desired(overlay, &args.node, &around) else {
-            bail!("{}", not_a_node(overlay, &args.node));
+            // Not taken away by itself: a slip in the document would cut off every pod of this node.
+            bail!("{}: what was made stays until `node --remove`", not_a_node(overlay, &args.node));
         };
         if want.mtu_from == MtuFrom::Guess {
             tracing::warn!(

@@ -19,7 +19,7 @@ mod build;
 mod capture;
 mod dump;
 mod fence;
-pub(crate) mod guard;
+pub mod guard;
 mod heard;
 mod instance;
 mod lab;
