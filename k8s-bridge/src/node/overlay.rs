@@ -525,6 +525,12 @@ ports: [{{network: shop.blue, switch: tor-1, port: 7}}]
     }
 
     #[test]
+    fn the_document_of_the_manifests_is_one() {
+        let overlay = Overlay::parse(include_bytes!("../../../deploy/overlay.yaml")).unwrap();
+        assert_eq!((overlay.links.len(), overlay.interfaces), (1, 10));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_path() {
         let cases = [
             ("", "is empty"),

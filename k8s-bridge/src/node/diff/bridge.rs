@@ -192,7 +192,8 @@ fn keep(
         _ if !there.error.is_empty() => Some(format!("Open vSwitch can't use it: {}", there.error)),
         Some(number) if number > 0 => None,
         Some(_) => Some("Open vSwitch can't use it; its log says why".to_owned()),
-        None => Some("Open vSwitch has not looked at it yet; is ovs-vswitchd running?".to_owned()),
+        None => Some("Open vSwitch has not taken it: ovs-vswitchd is not running, or its kernel module is missing (then write \
+             `datapath_type: netdev`)".to_owned()),
     }
 }
 
