@@ -292,6 +292,29 @@ mod tests {
         assert_eq!(answers(b"\n").len(), 1);
     }
 
+    /// What `docs/decode.md` shows is what is answered.
+    #[test]
+    fn the_documentation_tells_the_truth() {
+        let text = include_str!("../../docs/decode.md");
+        let shown = text.split("$ isolane decode\n").nth(1).unwrap().split("```").next().unwrap();
+        let lines: Vec<&str> = shown.lines().collect();
+        for pair in lines.chunks(2) {
+            let answer: Value = serde_json::from_str(pair[1]).unwrap();
+            assert_eq!(answers(pair[0].as_bytes()), [answer], "{}", pair[0]);
+        }
+        assert_eq!(lines.len(), 6);
+    }
+
+    /// 64 bits are written out: no digit is lost on the way to a reader that takes them.
+    #[test]
+    fn large_numbers_are_exact() {
+        let role = b"041800180000000700000002000000000123456789abcdef";
+        let mut output = Vec::new();
+        run(&role[..], &mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        assert!(text.contains(r#""generation_id":81985529216486895}"#), "{text}");
+    }
+
     /// Gives a line only when the answers to all before it have come out.
     struct Peer {
         given: usize,

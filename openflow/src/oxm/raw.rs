@@ -39,7 +39,6 @@ impl OxmRaw {
 ///
 /// class u16 | field 7 bits | hasmask 1 bit | length u8 | experimenter u32, in that class only
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct OxmId {
     /// `0x8000` for the specification's own fields, `0xffff` for an experimenter's.
     pub class: u16,
@@ -50,7 +49,6 @@ pub struct OxmId {
     /// Bytes of the payload that the field would have.
     pub length: u8,
     /// Who defined the field, if an experimenter did.
-    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub experimenter: Option<u32>,
 }
 
@@ -105,5 +103,24 @@ impl OxmId {
         if let Some(experimenter) = self.experimenter {
             out.u32(experimenter);
         }
+    }
+}
+
+/// `field` is the specification's name, as in a match, or `null`; `number` is the field's in its class.
+#[cfg(feature = "serde")]
+impl serde::Serialize for OxmId {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut object = out.serialize_struct("OxmId", 6)?;
+        object.serialize_field("field", &self.named())?;
+        object.serialize_field("class", &self.class)?;
+        object.serialize_field("number", &self.field)?;
+        object.serialize_field("has_mask", &self.has_mask)?;
+        object.serialize_field("length", &self.length)?;
+        match &self.experimenter {
+            Some(experimenter) => object.serialize_field("experimenter", experimenter)?,
+            None => object.skip_field("experimenter")?,
+        }
+        object.end()
     }
 }
