@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use crate::invalid::Invalid;
 use crate::name::{PortRef, SwitchRef};
-use crate::values::{NetworkName, Owner};
+use crate::types::PoolCount;
+use crate::values::{NetworkName, Owner, Pattern};
 
 /// Media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -232,11 +233,37 @@ impl Problem {
             .with("network", network)
     }
 
-    /// All `size` ports of the switch's pool are given out, being released or
-    /// not ready.
-    pub fn pool_exhausted(switch: &SwitchRef, size: usize) -> Self {
-        let detail = format!("None of the {size} pool port(s) of switch {switch} is free.");
-        Self::new(ProblemKind::PoolExhausted, detail).with("switch", switch).with("pool_size", size)
+    /// The port's name isn't one of the switch's pool, whose pattern is `pool`.
+    pub fn port_not_in_pool(switch: &SwitchRef, port: &PortRef, pool: Option<&Pattern>) -> Self {
+        let why = pool.map(|pool| format!(", whose ports are {:?}", pool.as_str()));
+        let why = why.unwrap_or_default();
+        let detail = format!("Port {port} isn't in the pool of switch {switch}{why}.");
+        Self::new(ProblemKind::PortNotFound, detail).with("switch", switch).with("port", port)
+    }
+
+    /// The switch's pool has nothing to give, for the reasons counted.
+    pub fn pool_exhausted(switch: &SwitchRef, count: &PoolCount) -> Self {
+        let PoolCount { size, attached, releasing, not_ready, trunks } = *count;
+        let detail = if size == 0 {
+            format!("Switch {switch} has no port in its pool.")
+        } else {
+            let reasons = [
+                (attached, "attached"),
+                (releasing, "still releasing"),
+                (not_ready, "not ready"),
+                (trunks, "joining switches"),
+            ];
+            let reasons = reasons.into_iter().filter(|(count, _)| *count > 0);
+            let reasons: Vec<_> = reasons.map(|(count, why)| format!("{count} {why}")).collect();
+            let reasons = reasons.join(", ");
+            format!("Switch {switch} has no free port: of the {size} in its pool, {reasons}.")
+        };
+        Self::new(ProblemKind::PoolExhausted, detail)
+            .with("switch", switch)
+            .with("pool_size", size)
+            .with("attached", attached)
+            .with("releasing", releasing)
+            .with("not_ready", not_ready)
     }
 
     /// A call that the server has no code for yet.
@@ -425,6 +452,23 @@ mod tests {
         let problem: Problem = serde_json::from_value(json).unwrap();
         assert_eq!((problem.kind(), problem.status()), (ProblemKind::Unknown, 402));
         assert_eq!(problem.to_string(), "The request failed");
+    }
+
+    #[test]
+    fn an_exhausted_pool_says_why() {
+        let switch = "worker-1".parse().unwrap();
+        let count = PoolCount { size: 10, attached: 7, releasing: 2, not_ready: 1, trunks: 0 };
+        let problem = Problem::pool_exhausted(&switch, &count);
+        assert_eq!(
+            problem.detail(),
+            "Switch worker-1 has no free port: of the 10 in its pool, 7 attached, \
+             2 still releasing, 1 not ready."
+        );
+        for (member, want) in [("pool_size", 10), ("attached", 7), ("releasing", 2)] {
+            assert_eq!(problem.member(member), Some(&want.into()), "{member}");
+        }
+        let empty = Problem::pool_exhausted(&switch, &PoolCount::default());
+        assert_eq!(empty.detail(), "Switch worker-1 has no port in its pool.");
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod switch;
 
 pub use apply::{Applied, Document, DocumentPort, ObjectChange, ObjectKind};
 pub use attachment::{
-    Attachment, AttachmentFilter, AttachmentSpec, PoolPort, PoolPortBody, PoolUse,
+    Attachment, AttachmentFilter, AttachmentSpec, PoolCount, PoolPort, PoolPortBody, PoolUse,
 };
 pub use flow::{FlowChange, FlowEntry, FlowTables, FlowView, GroupEntry};
 pub use host::{Host, HostFilter, HostSource};

@@ -17,6 +17,7 @@ mod changes;
 mod drive;
 mod learning;
 mod noting;
+mod pools;
 mod recall;
 mod reconcile;
 mod status;
@@ -31,6 +32,7 @@ use openflow::{DatapathId, MacAddr};
 use tokio::sync::oneshot;
 
 use crate::discovery::{Discovery, Timing};
+use crate::free_ports::FreePorts;
 use crate::graph::Graph;
 use crate::hosts::Hosts;
 use crate::ids::Ids;
@@ -90,6 +92,16 @@ pub struct Engine {
     sessions: BTreeMap<DatapathId, Live>,
     /// Switches that hold networks nobody here knows of; left alone.
     foreign: HashSet<DatapathId>,
+    /// Switches that were read since the start: it is known what they hold.
+    mirrored: HashSet<DatapathId>,
+    /// The free ports of pools that were asked for, in order.
+    free_ports: HashMap<DatapathId, FreePorts>,
+    /// Ports that their switch has confirmed to be gone from a network, whose
+    /// plan is still under way: what the switch cached may act.
+    lingering_ports: BTreeMap<Place, NetworkId>,
+    /// Switches some of whose ports may have left what they were part of.
+    sweep_due: BTreeSet<DatapathId>,
+    next_sweep: Instant,
     jobs: HashMap<NetworkId, Job>,
     reports: HashMap<NetworkId, Report>,
     /// How long a switch is left alone with a network it refused, next time.
@@ -237,6 +249,11 @@ impl Engine {
             audit_interval: config.audit_interval,
             sessions: BTreeMap::new(),
             foreign: HashSet::new(),
+            mirrored: HashSet::new(),
+            free_ports: HashMap::new(),
+            lingering_ports: BTreeMap::new(),
+            sweep_due: BTreeSet::new(),
+            next_sweep: now,
             jobs: HashMap::new(),
             reports: HashMap::new(),
             backoffs: HashMap::new(),

@@ -169,6 +169,11 @@ impl Installed {
         self.edges.get(&place).into_iter().flatten()
     }
 
+    /// Whether any network uses the port as a trunk.
+    pub fn is_trunk(&self, place: Place) -> bool {
+        self.trunks.contains_key(&place)
+    }
+
     /// Whether a network holds the port as its own.
     pub fn is_edge(&self, place: Place) -> bool {
         self.edges.contains_key(&place)

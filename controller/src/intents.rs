@@ -1,5 +1,5 @@
-//! Desired state: networks, the ports in them, declared links, and what
-//! operators say of switches.
+//! Desired state: networks, the ports in them, declared links, what operators
+//! say of switches, and what is remembered of pools.
 //!
 //! Plain data with its invariants; nothing here knows which switches live.
 //! Changes are values ([`Record`]), which the store keeps and replays: the
@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use api::types::{NetworkSpec, PortSpec};
-use api::values::{NetworkName, Pattern, SetName};
+use api::values::{AttachmentId, NetworkName, Pattern, SetName};
 use openflow::DatapathId;
 use serde::{Deserialize, Serialize};
 
+use crate::attachments::{Attachments, id_of};
 use crate::model::{Encap, Name, NetworkId, PortAt, PortRef, SwitchRef};
+use crate::pools::{PoolRecord, Pools};
 use crate::world::Fact;
 
 /// A network.
@@ -96,6 +98,10 @@ pub enum Record {
     NoSwitch(DatapathId),
     /// Nothing that is desired, but worth knowing.
     World(Fact),
+    /// What is remembered of a port for its pool.
+    PoolPort(DatapathId, PortRef, PoolRecord),
+    /// Nothing is remembered of a port.
+    NoPoolPort(DatapathId, PortRef),
 }
 
 /// All of desired state.
@@ -110,6 +116,8 @@ pub struct Intents {
     ports_of: BTreeMap<NetworkName, BTreeSet<Arc<PortAt>>>,
     links: BTreeMap<LinkEnds, Encap>,
     switches: BTreeMap<DatapathId, SwitchSpec>,
+    attachments: Attachments,
+    pools: Pools,
     next_age: u64,
 }
 
@@ -138,6 +146,8 @@ impl Intents {
                 self.switches.remove(&id);
             }
             Record::World(_) => {}
+            Record::PoolPort(id, port, record) => self.pools.put(id, port, record),
+            Record::NoPoolPort(id, port) => self.pools.remove(id, &port),
         }
     }
 
@@ -179,6 +189,12 @@ impl Intents {
                 None => Record::NoSwitch(*id),
             }),
             Record::World(_) => {}
+            Record::PoolPort(id, port, _) | Record::NoPoolPort(id, port) => {
+                self.apply(match other.pools.get(*id, port) {
+                    Some(record) => Record::PoolPort(*id, port.clone(), record.clone()),
+                    None => Record::NoPoolPort(*id, port.clone()),
+                });
+            }
         }
     }
 
@@ -192,13 +208,15 @@ impl Intents {
         self.drop_port(&at);
         self.next_age = self.next_age.max(port.age + 1);
         self.ports_of.entry(port.network.clone()).or_default().insert(Arc::clone(&at));
+        self.attachments.insert(&at, &port);
         self.ports.insert(at, port);
     }
 
     fn drop_port(&mut self, at: &PortAt) {
-        let Some(port) = self.ports.remove(at) else { return };
+        let Some((at, port)) = self.ports.remove_entry(at) else { return };
+        self.attachments.remove(&at, &port);
         if let Some(ports) = self.ports_of.get_mut(&port.network) {
-            ports.remove(at);
+            ports.remove(&at);
             if ports.is_empty() {
                 self.ports_of.remove(&port.network);
             }
@@ -266,6 +284,22 @@ impl Intents {
         ports.take_while(move |(at, _)| at.switch == *switch)
     }
 
+    /// Ports that have an owner.
+    pub const fn attachments(&self) -> &Attachments {
+        &self.attachments
+    }
+
+    /// The port that an attachment is.
+    pub fn attachment(&self, id: &AttachmentId) -> Option<(&PortAt, &PortRecord)> {
+        let mut ports = self.attachments.with_age(id).filter_map(|at| Some((at, self.port(at)?)));
+        ports.find(|(_, port)| id_of(port).as_ref() == Some(id))
+    }
+
+    /// What is remembered of ports for their pools.
+    pub const fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
     /// Declared links.
     pub fn links(&self) -> impl Iterator<Item = (&LinkEnds, Encap)> {
         self.links.iter().map(|(ends, encap)| (ends, *encap))
@@ -290,6 +324,7 @@ impl Intents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pools::Releasing;
 
     fn record(n: u64) -> Record {
         let blue: NetworkName = "blue".parse().unwrap();
@@ -303,12 +338,13 @@ mod tests {
             port: PortRef::number(number).unwrap(),
         };
         let ends = LinkEnds::new(port(1), port(2));
-        match n % 10 {
+        match n % 13 {
             0 => network(&blue, n % 1000),
             1 => Record::NoNetwork(blue),
             2..=4 => {
                 let since = SystemTime::UNIX_EPOCH;
-                let (spec, age) = (PortSpec::default(), n);
+                let owner = format!("o{}", n % 5).parse().ok().filter(|_| n.is_multiple_of(2));
+                let (spec, age) = (PortSpec { owner, ..PortSpec::default() }, n);
                 Record::Port(
                     port(n % 3 + 1),
                     PortRecord { network: blue, spec, set: None, age, since },
@@ -321,13 +357,25 @@ mod tests {
                 DatapathId(n % 3),
                 SwitchSpec { name: Name::new(format!("s{n}")).ok(), ..SwitchSpec::default() },
             ),
-            _ => Record::NoSwitch(DatapathId(n % 3)),
+            9 => Record::NoSwitch(DatapathId(n % 3)),
+            10..=11 => {
+                let releasing = Releasing {
+                    network: NetworkId::new(1).unwrap(),
+                    attachment: format!("a-{}", n % 3).parse().ok().filter(|_| n.is_multiple_of(2)),
+                };
+                let releasing = Some(releasing).filter(|_| !n.is_multiple_of(3));
+                let record = PoolRecord { ready: Some(n.is_multiple_of(5)), used: n, releasing };
+                Record::PoolPort(DatapathId(n % 3), port(n % 3 + 1).port, record)
+            }
+            _ => Record::NoPoolPort(DatapathId(n % 3), port(n % 3 + 1).port),
         }
     }
 
     fn shown(intents: &Intents) -> String {
-        let Intents { networks, names, ports, ports_of, links, switches, next_age: _ } = intents;
-        format!("{networks:?} {names:?} {ports:?} {ports_of:?} {links:?} {switches:?}")
+        let Intents { networks, names, ports, ports_of, links, switches, .. } = intents;
+        let desired =
+            format!("{networks:?} {names:?} {ports:?} {ports_of:?} {links:?} {switches:?}");
+        format!("{desired} {:?} {}", intents.attachments, intents.pools.without_next_use())
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! values and return values. [`engine`] is the one task that owns state and
 //! decides; [`run`] connects it to the world.
 
+pub mod attachments;
 pub mod base;
 pub mod cli;
 pub mod compile;
@@ -19,6 +20,7 @@ pub mod diff;
 pub mod discovery;
 pub mod engine;
 pub mod flow;
+pub mod free_ports;
 pub mod graph;
 pub mod hosts;
 pub mod ids;
@@ -29,6 +31,7 @@ pub mod lldp;
 pub mod lower;
 pub mod model;
 pub mod plan;
+pub mod pools;
 pub mod quiet;
 pub mod rest;
 pub mod routes;

@@ -1,14 +1,17 @@
 //! The REST contract, carried out by the engine.
 
+mod attachments;
+
 use std::time::Duration;
 
 use api::control_plane::ControlPlane;
 use api::page::{Listing, Page};
 use api::types::{
-    Ack, Applied, Change, Changed, Document, End, FlowTables, FlowView, Host, HostFilter, Link,
-    LinkBody, Network, NetworkSpec, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
+    Ack, Applied, Attachment, AttachmentFilter, AttachmentSpec, Change, Changed, Document, End,
+    FlowTables, FlowView, Host, HostFilter, Link, LinkBody, Network, NetworkSpec, PoolPort,
+    PoolPortBody, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
 };
-use api::values::NetworkName;
+use api::values::{AttachmentId, NetworkName};
 use api::{Problem, ProblemKind};
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -357,6 +360,45 @@ impl ControlPlane for Rest {
             page.cut(hosts, key, |host| host)
         })
         .await
+    }
+
+    async fn attachments(
+        &self,
+        filter: AttachmentFilter,
+        page: Page,
+    ) -> Result<Listing<Attachment>, Problem> {
+        self.list_attachments(filter, page).await
+    }
+
+    async fn attachment(&self, attachment: AttachmentId) -> Result<Attachment, Problem> {
+        self.show_attachment(attachment).await
+    }
+
+    async fn create_attachments(
+        &self,
+        network: NetworkName,
+        specs: Vec<AttachmentSpec>,
+        wait: Wait,
+    ) -> Result<Vec<Changed<Attachment>>, Problem> {
+        self.attach(network, specs, wait).await
+    }
+
+    async fn delete_attachment(
+        &self,
+        attachment: AttachmentId,
+        wait: Wait,
+    ) -> Result<Ack, Problem> {
+        let started = self.run(move |engine| engine.delete_attachment(&attachment)).await?;
+        self.finish(started, wait).await.map(|(_, ack)| ack)
+    }
+
+    async fn put_pool_port(
+        &self,
+        switch: SwitchRef,
+        port: PortRef,
+        body: PoolPortBody,
+    ) -> Result<Changed<PoolPort>, Problem> {
+        self.mark_pool_port(switch, port, body).await
     }
 
     async fn ready(&self) -> Result<(), Problem> {

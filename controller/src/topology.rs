@@ -3,7 +3,7 @@
 //! Plain state with its rules: who owns a name, which port may be a trunk,
 //! which links are up. `graph` gives what paths are computed from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
@@ -133,6 +133,21 @@ impl Switch {
         self.spec.trunks.clone().unwrap_or_else(Pattern::default_trunks)
     }
 
+    /// The ports of the pool: those that its pattern means. The switch's own
+    /// is never one.
+    pub fn pool_ports(&self) -> impl Iterator<Item = (PortNo, &Port)> {
+        let pool = self.pool();
+        let named = move |port: &Port| {
+            pool.matches(port.name.as_ref().map(Name::as_bytes).unwrap_or_default())
+        };
+        self.ports.iter().filter(move |(number, port)| number.is_physical() && named(port))
+    }
+
+    /// Whether there is a port of this number and it is one of them.
+    pub fn has_in_pool(&self, number: PortNo) -> bool {
+        number.is_physical() && self.ports.get(number).is_some_and(|port| self.in_pool(port))
+    }
+
     /// Whether the port belongs to the pool.
     pub fn in_pool(&self, port: &Port) -> bool {
         self.pool().matches(port.name.as_ref().map(Name::as_bytes).unwrap_or_default())
@@ -170,6 +185,10 @@ pub struct Topology {
     /// Declared links on which announcements were heard at least once: from
     /// then on their silence counts.
     proven: BTreeSet<(Place, Place)>,
+    /// Grows whenever references to a switch's ports, or its pool, may mean
+    /// others than before; for each switch its last value.
+    versions: HashMap<DatapathId, u64>,
+    last_version: u64,
 }
 
 impl Topology {
@@ -194,6 +213,7 @@ impl Topology {
             switch.name = keeps.1;
         }
         self.switches.insert(id, switch);
+        self.renew(id);
         if !settled {
             self.settle_names();
         }
@@ -238,6 +258,7 @@ impl Topology {
     pub fn specify(&mut self, id: DatapathId, spec: SwitchSpec) {
         if let Some(switch) = self.switches.get_mut(&id) {
             switch.spec = spec;
+            self.renew(id);
         }
         self.settle_names();
     }
@@ -245,17 +266,36 @@ impl Topology {
     /// The switch is gone for good.
     pub fn forget(&mut self, id: DatapathId) {
         self.switches.remove(&id);
+        self.versions.remove(&id);
         self.settle_names();
+    }
+
+    fn renew(&mut self, id: DatapathId) {
+        self.last_version += 1;
+        self.versions.insert(id, self.last_version);
+    }
+
+    /// What is derived from a switch's ports, their names, its own name and
+    /// its pool holds for as long as this stays the same.
+    pub fn version(&self, id: DatapathId) -> u64 {
+        self.versions.get(&id).copied().unwrap_or_default()
     }
 
     /// A port is there, or is different.
     pub fn put_port(&mut self, id: DatapathId, number: PortNo, port: Port) -> Option<Port> {
-        self.switches.get_mut(&id)?.ports.insert(number, port)
+        let name = port.name.clone();
+        let old = self.switches.get_mut(&id)?.ports.insert(number, port);
+        if old.as_ref().is_none_or(|old| old.name != name) {
+            self.renew(id);
+        }
+        old
     }
 
     /// A port is gone.
     pub fn remove_port(&mut self, id: DatapathId, number: PortNo) -> Option<Port> {
-        self.switches.get_mut(&id)?.ports.remove(number)
+        let old = self.switches.get_mut(&id)?.ports.remove(number)?;
+        self.renew(id);
+        Some(old)
     }
 
     /// Gives each name to one switch: what an operator said goes before what
@@ -276,10 +316,16 @@ impl Topology {
         for ((_, _, _, id), name) in wishes {
             self.names.entry(name).or_insert(id);
         }
+        let mut renamed = Vec::new();
         for (id, switch) in &mut self.switches {
             let wish = switch.spec.name.as_ref().or(switch.claims.as_ref());
-            switch.name = wish.filter(|name| self.names.get(*name) == Some(id)).cloned();
+            let name = wish.filter(|name| self.names.get(*name) == Some(id)).cloned();
+            if switch.name != name {
+                switch.name = name;
+                renamed.push(*id);
+            }
         }
+        renamed.into_iter().for_each(|id| self.renew(id));
     }
 
     /// The other switch that has the name this one claims.
@@ -299,6 +345,17 @@ impl Topology {
             }
             SwitchRef::Name(name) => self.names.get(name).copied(),
         }
+    }
+
+    /// How a port is known beyond its number: by its name if it has one and no
+    /// other port has it too.
+    pub fn lasting(&self, place: Place) -> PortRef {
+        let ports = self.switches.get(&place.switch).map(|switch| &switch.ports);
+        let name = ports.and_then(|ports| {
+            let name = ports.get(place.port)?.name.as_ref()?;
+            (ports.number_of(name) == Some(place.port)).then(|| name.clone())
+        });
+        name.map_or(by_number(place.port), PortRef::Name)
     }
 
     /// The place a reference means, if switch and port are known.
@@ -481,6 +538,34 @@ mod tests {
         assert_eq!(references.len(), 4);
         assert!(references.iter().all(|at| topology.resolve(at) == Some(place(1, 3))));
         assert_eq!(topology.describe(place(1, 3)).to_string(), "worker/eth0");
+    }
+
+    #[test]
+    fn the_version_changes_exactly_with_what_ports_are_called() {
+        let port = |name: &str, up| Port { name: Name::new(name).ok(), mac: MacAddr([2; 6]), up };
+        let mut topology = Topology::default();
+        let (one, two) = (DatapathId(1), DatapathId(2));
+        topology.connect(one, switch("a", &[(1, "eth1")]));
+        topology.connect(two, switch("b", &[]));
+        let mut seen = (topology.version(one), topology.version(two));
+        let mut look = |topology: &Topology| {
+            let now = (topology.version(one), topology.version(two));
+            let changed = (now.0 != seen.0, now.1 != seen.1);
+            seen = now;
+            changed
+        };
+        topology.put_port(one, PortNo(1), port("eth1", false));
+        assert_eq!(look(&topology), (false, false));
+        topology.put_port(one, PortNo(1), port("eth2", false));
+        assert_eq!(look(&topology), (true, false));
+        topology.remove_port(one, PortNo(1));
+        assert_eq!(look(&topology), (true, false));
+        topology.disconnect(one, Instant::now());
+        assert_eq!(look(&topology), (false, false));
+        topology.specify(one, SwitchSpec { name: Name::new("b").ok(), ..SwitchSpec::default() });
+        assert_eq!(look(&topology), (true, true), "the second loses its name");
+        topology.forget(one);
+        assert_eq!(look(&topology), (true, true));
     }
 
     #[test]

@@ -52,7 +52,8 @@ const MAX: usize = 1_000;
         (status = 202, description = "At least one waits for a switch.", body = AttachmentAnswer),
         (status = 404, description = "`network-not-found`, `switch-not-found`",
             body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`pool-exhausted` (`pool_size` says how many there are), \
+        (status = 409, description = "`pool-exhausted` (`pool_size`, `attached`, `releasing`, \
+            `not_ready` say how many there are), \
             `owner-in-use` (`network` names the other)",
             body = Problem, content_type = "application/problem+json"),
     )

@@ -111,6 +111,21 @@ pub struct PoolPort {
     pub owner: Option<Owner>,
 }
 
+/// How many ports a pool has, and why none of them is given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolCount {
+    /// All of them.
+    pub size: usize,
+    /// Those that are attached to a network.
+    pub attached: usize,
+    /// Those that were detached, which a switch has not confirmed yet.
+    pub releasing: usize,
+    /// Those that the node's side has marked as not ready.
+    pub not_ready: usize,
+    /// Those that join two switches.
+    pub trunks: usize,
+}
+
 /// Readiness is the controller's own knowledge: no switch is waited for.
 impl Acknowledge for PoolPort {
     fn acknowledge(&mut self, _: Ack) {}

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::name::{Dpid, Name};
 use crate::read_only::written;
 use crate::types::state::{Ack, Acknowledge, sentence};
-use crate::values::{MacAddr, NetworkName, Pattern, Timestamp};
+use crate::values::{MacAddr, NetworkName, Owner, Pattern, Timestamp};
 
 /// How a switch stands to the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,9 @@ pub enum PortRole {
     Trunk,
     /// It is kept for attachments that don't say which port they want.
     Pool,
+    /// It is in no network any more, but its switch has not confirmed that: it
+    /// isn't given out.
+    Releasing,
     /// It is the switch's own.
     Local,
 }
@@ -67,8 +70,13 @@ pub struct SwitchPort {
     pub mac: Option<MacAddr>,
     /// What it is used for.
     pub role: PortRole,
+    /// Whether the node's side lets it be given out; none for a port that
+    /// isn't in the pool.
+    pub ready: Option<bool>,
     /// The network that it is attached to.
     pub network: Option<NetworkName>,
+    /// Who it is held for.
+    pub owner: Option<Owner>,
 }
 
 /// A switch that the controller knows.

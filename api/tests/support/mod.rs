@@ -146,7 +146,9 @@ impl Memory {
                 up: true,
                 mac: None,
                 role: PortRole::Free,
+                ready: None,
                 network: None,
+                owner: None,
             }],
         }
     }

@@ -183,13 +183,15 @@ fn details(switch: &Switch) -> String {
     if switch.ports.is_empty() {
         return text;
     }
-    let mut ports = Table::new(["PORT", "NUMBER", "UP", "ROLE", "NETWORK"]);
+    let mut ports = Table::new(["PORT", "NUMBER", "UP", "ROLE", "NETWORK", "OWNER"]);
     for port in &switch.ports {
         let role = match port.role {
             PortRole::Free => "free",
             PortRole::Attached => "attached",
             PortRole::Trunk => "trunk",
+            PortRole::Pool if port.ready == Some(false) => "pool, not ready",
             PortRole::Pool => "pool",
+            PortRole::Releasing => "releasing",
             PortRole::Local => "local",
         };
         ports.row([
@@ -198,6 +200,7 @@ fn details(switch: &Switch) -> String {
             if port.up { "yes" } else { "no" }.to_owned(),
             role.to_owned(),
             cell(port.network.as_ref()),
+            cell(port.owner.as_ref()),
         ]);
     }
     text.push('\n');

@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// The same for changes: also what isn't stored yet counts.
-    fn accepted_at(&self, at: &PortAt) -> Option<(PortAt, &PortRecord)> {
+    pub(super) fn accepted_at(&self, at: &PortAt) -> Option<(PortAt, &PortRecord)> {
         if let Some(port) = self.accepted.port(at) {
             return Some((at.clone(), port));
         }
@@ -146,7 +146,7 @@ impl Engine {
     }
 
     /// The id of the network with this name, for changes.
-    fn accepted_id(&self, name: &NetworkName) -> Option<NetworkId> {
+    pub(super) fn accepted_id(&self, name: &NetworkName) -> Option<NetworkId> {
         self.accepted.network(name).map(|network| network.id)
     }
 
@@ -186,7 +186,7 @@ impl Engine {
         }))
     }
 
-    fn new_port(
+    pub(super) fn new_port(
         &self,
         network: NetworkName,
         spec: PortSpec,
@@ -202,7 +202,7 @@ impl Engine {
         }
     }
 
-    fn refuse_trunk(&self, at: &PortAt) -> Result<(), Problem> {
+    pub(super) fn refuse_trunk(&self, at: &PortAt) -> Result<(), Problem> {
         let place = self.topology.resolve(at);
         let link = place.and_then(|place| self.topology.link_at(place));
         let trunk = link.is_some_and(|link| link.up || link.declared);
@@ -212,7 +212,7 @@ impl Engine {
     }
 
     /// A port isn't announced any more before a network has it.
-    fn joined(&mut self, at: &PortAt) {
+    pub(super) fn joined(&mut self, at: &PortAt) {
         if let Some(place) = self.topology.resolve(at) {
             self.refresh_port(place);
         }
@@ -685,6 +685,8 @@ impl Engine {
         let mut records = vec![Record::NoSwitch(id), Record::World(Fact::NoSwitch(id))];
         let held = self.world.held_on(id);
         records.extend(held.map(|(network, _)| Record::World(Fact::HoldsNot(id, network))));
+        let remembered = self.accepted.pools().of(id).map(|(port, _)| port.clone());
+        records.extend(remembered.map(|port| Record::NoPoolPort(id, port)));
         Ok(self.start((), records, move |engine| {
             // It may have come back just now: then it is as any that connects.
             if engine.sessions.contains_key(&id) {
@@ -713,6 +715,8 @@ impl Engine {
         self.noting.switch(id, self.now);
         self.refusals.remove(&id);
         self.foreign.remove(&id);
+        self.mirrored.remove(&id);
+        self.free_ports.remove(&id);
         for network in self.installed.drop_switch(id) {
             self.free_id(network);
             self.mark(network);

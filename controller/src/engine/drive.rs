@@ -204,6 +204,7 @@ impl Engine {
         self.unmute(now);
         self.lead_around(now);
         self.audit(now);
+        self.sweep_in_time(now);
     }
 }
 

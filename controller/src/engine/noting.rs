@@ -209,6 +209,7 @@ impl Engine {
     /// The end: what isn't noted yet is, and nothing that follows, for that
     /// sessions end now says nothing about switches.
     pub fn close_notes(&mut self) {
+        self.sweep_releases();
         let now = self.now;
         while self.noting.sent.is_none() && self.noting.due.is_some() && !self.noting.closed {
             self.note_now(now);

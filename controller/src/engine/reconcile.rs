@@ -396,6 +396,10 @@ impl Engine {
             self.noting.id(id, self.now);
         }
         for place in freed {
+            if self.jobs.contains_key(&id) {
+                self.lingering_ports.insert(place, id);
+            }
+            self.sweep_due.insert(place.switch);
             if let Some((_, port)) = self.sources().occupant(place) {
                 let wanting = self.intents.network(&port.network).map(|network| network.id);
                 wanting.into_iter().for_each(|id| self.mark(id));
@@ -475,6 +479,12 @@ impl Engine {
     /// The plan is done, or given up: then who waits waits for the next.
     fn end_job(&mut self, id: NetworkId) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.lingering_ports.retain(|place, left| {
+            if *left == id {
+                self.sweep_due.insert(place.switch);
+            }
+            *left != id
+        });
         let undone = job.stale || job.failed;
         if undone {
             let waited = !job.waiters.is_empty();

@@ -266,6 +266,7 @@ impl Engine {
                 _ if number == PortNo::LOCAL && occupant.is_none() => PortRole::Local,
                 Some(_) => PortRole::Attached,
                 None if self.topology.link_at(place).is_some() => PortRole::Trunk,
+                None if self.is_releasing(place) => PortRole::Releasing,
                 None if switch.in_pool(port) => PortRole::Pool,
                 None => PortRole::Free,
             };
@@ -276,7 +277,9 @@ impl Engine {
                 up: port.up,
                 mac: MacAddr::new(port.mac.0).ok(),
                 role,
-                network: occupant.map(|(_, port)| port.network.clone()),
+                ready: switch.has_in_pool(number).then(|| self.is_ready(place)),
+                network: occupant.as_ref().map(|(_, port)| port.network.clone()),
+                owner: occupant.and_then(|(_, port)| port.spec.owner.clone()),
             })
         });
         let text = &switch.description;

@@ -81,9 +81,10 @@ impl Engine {
                 );
             }
         }
-        let records: Arc<[Record]> = records.into();
+        let records: Arc<[Record]> = self.with_releases(records).into();
         for record in &*records {
             self.accepted.apply(record.clone());
+            self.refile(record);
         }
         let (told, stored) = oneshot::channel();
         let then = Box::new(then);
@@ -141,6 +142,9 @@ impl Engine {
                 Record::World(fact) => self.world.apply(fact.clone()),
                 record => self.intents.follow(record, &self.accepted),
             }
+            if let Record::PoolPort(switch, ..) = record {
+                self.sweep_due.insert(*switch);
+            }
         }
         let touched = (storing.then)(self);
         let settling = touched.into_iter().map(|id| (id, self.settled(id))).collect();
@@ -150,6 +154,7 @@ impl Engine {
 
     /// None of what is on its way will be stored: it was never accepted.
     fn take_back(&mut self, reason: &str) {
+        self.free_ports.clear();
         for storing in std::mem::take(&mut self.storing) {
             for record in &*storing.records {
                 self.accepted.revert(record, &self.intents);

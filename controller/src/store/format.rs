@@ -15,7 +15,7 @@ use crate::intents::{LinkEnds, Record};
 use crate::model::{Dpid, PortAt, PortRef, SwitchRef};
 
 /// The version of what this program writes.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 /// One record as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,13 @@ const KINDS: &[Kind] = &[
         },
     },
     Kind { name: "switch", read: |key, value| Ok(Record::Switch(switch_id(key)?, json(value)?)) },
+    Kind {
+        name: "pool",
+        read: |key, value| {
+            let (Dpid(id), port) = json(key.as_bytes())?;
+            Ok(Record::PoolPort(DatapathId(id), port, json(value)?))
+        },
+    },
 ];
 
 /// All kinds, those of the world last.
@@ -95,6 +102,8 @@ pub fn entry(record: &Record) -> Result<Entry, serde_json::Error> {
         Record::Switch(id, spec) => entry("switch", switch_key(*id), some(spec)?),
         Record::NoSwitch(id) => entry("switch", switch_key(*id), None),
         Record::World(fact) => facts::entry(fact)?,
+        Record::PoolPort(id, port, known) => entry("pool", pool_key(*id, port)?, some(known)?),
+        Record::NoPoolPort(id, port) => entry("pool", pool_key(*id, port)?, None),
     })
 }
 
@@ -130,6 +139,10 @@ fn switch_key(id: DatapathId) -> String {
     Dpid(id.0).to_string()
 }
 
+fn pool_key(id: DatapathId, port: &PortRef) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&(Dpid(id.0), port))
+}
+
 fn switch_id(key: &str) -> Result<DatapathId, serde_json::Error> {
     key.parse().map(|Dpid(id)| DatapathId(id)).map_err(serde::de::Error::custom)
 }
@@ -143,6 +156,7 @@ mod tests {
     use super::*;
     use crate::intents::{NetworkRecord, PortRecord, SwitchSpec};
     use crate::model::{Encap, Name, NetworkId, by_id};
+    use crate::pools::{PoolRecord, Releasing};
 
     fn port(switch: SwitchRef, port: PortRef) -> PortAt {
         PortAt { switch, port }
@@ -178,12 +192,19 @@ mod tests {
             trunks: None,
         };
         let ends = LinkEnds::new(odd.clone(), plain.clone());
+        let releasing = Releasing {
+            network: NetworkId::new(4711).unwrap(),
+            attachment: Some("a-7-c0ffee".parse().unwrap()),
+        };
+        let leaving = PoolRecord { ready: Some(false), used: 17, releasing: Some(releasing) };
         vec![
             Record::Network(network),
             Record::Port(odd, record.clone()),
             Record::Port(plain, record),
             Record::Link(ends, Encap::TunId),
             Record::Switch(DatapathId(u64::MAX), switch),
+            Record::PoolPort(DatapathId(3), name(b"vhost\xff").into(), leaving),
+            Record::PoolPort(DatapathId(3), PortRef::Number(9), PoolRecord::default()),
         ]
         .into_iter()
         .chain(facts::samples().into_iter().map(Record::World))
@@ -209,7 +230,7 @@ mod tests {
             format!("{} {} {value}", entry.kind, entry.key)
         };
         let lines: Vec<_> = written.iter().map(text).collect();
-        assert_eq!(lines.join("\n"), include_str!("format_v2.txt").trim_end());
+        assert_eq!(lines.join("\n"), include_str!("format_v3.txt").trim_end());
     }
 
     #[test]
@@ -224,6 +245,7 @@ mod tests {
             ("known", "of:0000000000000001", "{}", "the entry known"),
             ("releasing", "0", "[]", "0 is no network id"),
             ("secret", "other", "[]", "no such secret"),
+            ("pool", "[\"of:1\",\"p\"]", "{\"used\":1,\"colour\":3}", "colour"),
         ];
         for (kind, key, value, want) in cases {
             let error = record(kind, key, value.as_bytes()).unwrap_err().to_string();

@@ -10,10 +10,13 @@ use super::format::SCHEMA;
 pub type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// The first makes version 2 of version 1, and so on.
-pub const MIGRATIONS: &[Migration] = &[TO_2];
+pub const MIGRATIONS: &[Migration] = &[TO_2, TO_3];
 
 /// Version 2 adds what is known of the world; a file of version 1 has none of it.
 const TO_2: Migration = |_| Ok(());
+
+/// Version 3 adds what is remembered of ports for pools.
+const TO_3: Migration = |_| Ok(());
 
 const _: () = assert!(1 + MIGRATIONS.len() as u64 == SCHEMA);
 

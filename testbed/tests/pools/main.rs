@@ -1,0 +1,7 @@
+//! Attachments and pools: a real controller, its REST API over TCP, and embedded switches.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod lab;
+mod owners;
+mod picking;
