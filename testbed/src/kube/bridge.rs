@@ -15,7 +15,7 @@ use crate::programs::program;
 use crate::wait::{Look, until};
 
 /// Names the program to run instead of the one that was built beside this one.
-const BRIDGE_BIN: &str = "ISOLANE_K8S_BRIDGE_BIN";
+pub const BRIDGE_BIN: &str = "ISOLANE_K8S_BRIDGE_BIN";
 /// For a replica to serve its webhook, and for the API server to use it.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -28,10 +28,8 @@ pub struct BridgePlan {
     pub controller: SocketAddr,
     /// Whose rights it has: a kubeconfig.
     pub kubeconfig: PathBuf,
-    /// Where it serves the webhook.
+    /// Where it serves the webhook, and is registered.
     pub webhook: SocketAddr,
-    /// Where the API server is to find the webhook: the same, or a [`Balancer`](super::Balancer)'s address.
-    pub registered: SocketAddr,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -48,9 +46,16 @@ impl BridgePlan {
             controller,
             kubeconfig: cluster.admin_kubeconfig()?,
             webhook,
-            registered: webhook,
             arguments: Vec::new(),
         })
+    }
+
+    /// Another replica of the same.
+    ///
+    /// # Errors
+    /// [`LabError`] when there is no free port.
+    pub fn replica(&self, name: &str) -> Result<Self, LabError> {
+        Ok(Self { name: name.to_owned(), webhook: free_port()?, ..self.clone() })
     }
 
     /// Starts the replica and waits until it serves the webhook.
@@ -64,7 +69,8 @@ impl BridgePlan {
             .arg(format!("--controller=http://{}", self.controller))
             .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
             .arg(format!("--webhook={}", self.webhook))
-            .arg(format!("--webhook-url=https://{}", self.registered))
+            .arg(format!("--webhook-url=https://{}", self.webhook))
+            .arg("--status=127.0.0.1:0")
             .args(&self.arguments);
         let mut daemon = Daemon::start(command, folder, &self.name)?;
         until("the bridge to serve its webhook", LIMIT, || {

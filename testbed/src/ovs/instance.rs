@@ -33,14 +33,12 @@ impl Ovs {
         fs::create_dir_all(folder)
             .map_err(|source| LabError::io(format!("making {}", folder.display()), source))?;
         let database = folder.join("conf.db");
-        let mut create = Command::new("ovsdb-tool");
-        run_command(
-            {
-                create.arg("create").arg(&database).arg(SCHEMA);
-                create
-            },
-            "",
-        )?;
+        // A node that boots again finds its own.
+        if !database.exists() {
+            let mut create = Command::new("ovsdb-tool");
+            create.arg("create").arg(&database).arg(SCHEMA);
+            run_command(create, "")?;
+        }
 
         let mut command = daemon("ovsdb-server", folder);
         command.arg(format!("--remote=punix:{}", socket(folder).display())).arg(&database);
@@ -69,6 +67,11 @@ impl Ovs {
         ])?;
         made.start_vswitchd()?;
         Ok(made)
+    }
+
+    /// Its run folder: `OVS_RUNDIR` for tools.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The namespace both daemons run in.

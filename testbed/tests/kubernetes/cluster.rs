@@ -2,8 +2,11 @@
 
 use testbed::error::LabError;
 use testbed::kube::{
-    Cluster, ClusterSpec, L2SM_NETWORK, NETWORKS, PodSpec, all_assets, is_refused, needs_kube,
+    Cluster, ClusterSpec, L2SM_NETWORK, NETWORK_STATUS, NETWORKS, PodSpec, all_assets, is_refused,
+    needs_cni, needs_kube,
 };
+use testbed::netns::NetNs;
+use testbed::rights::needs_rights;
 
 type Checked = Result<(), LabError>;
 
@@ -66,6 +69,40 @@ subjects:
     assert!(forgotten.is_ok(), "{forgotten:?}");
     let there = cluster.api().get("/api/v1/namespaces/default/configmaps/c")?;
     assert_eq!(there.status, 404, "a dry run changes nothing: {there}");
+    Ok(())
+}
+
+/// The plugin itself: an interface moves into a pod and comes back; what the bridge hasn't rewritten is closed by
+/// nature, since its device doesn't exist.
+#[test]
+fn host_device_gives_a_pod_its_interface_and_nothing_where_nobody_chose_one() -> Checked {
+    let name = "host-device gives a pod its interface";
+    if !(needs_kube(name) && needs_rights(name) && needs_cni(name)) {
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    let node = NetNs::new("n1")?;
+    node.ip("link add vpod1 type veth peer name vhost1")?;
+    cluster.node("n1")?;
+    cluster.network("default", "blue")?;
+    cluster.pool_definitions("default", 1)?;
+    for (pod, networks) in [("asks", "blue"), ("has", "vpod1@lan"), ("both", "vpod1,blue")] {
+        cluster.pod(&PodSpec::new(pod).networks(networks))?;
+        cluster.bind("default", pod, "n1")?;
+    }
+    let error = cluster.start_pod("default", "asks", &node).unwrap_err().to_string();
+    assert!(error.contains("Link not found"), "{error}");
+    let error = cluster.start_pod("default", "both", &node).unwrap_err().to_string();
+    assert!(error.contains("Link not found"), "{error}");
+    let sandbox = cluster.start_pod("default", "has", &node)?;
+    sandbox.address("lan", "192.168.12.1/30")?;
+    assert_eq!(sandbox.definitions(), ["vpod1"]);
+    let status = cluster.annotation_of("default", "has", NETWORK_STATUS)?;
+    assert!(status.contains("default/vpod1") && status.contains("\"lan\""), "{status}");
+    assert!(!node.run("ip", ["-o", "link"])?.contains("vpod1"));
+    cluster.end_pod(sandbox, &node)?;
+    assert!(node.run("ip", ["-o", "link"])?.contains("vpod1"));
+    assert_eq!(cluster.pod_named("default", "has")?, None);
     Ok(())
 }
 

@@ -3,4 +3,11 @@
 // All of this is test code, its helpers too.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod away;
+mod churn;
 mod cluster;
+mod full_pool;
+mod old_pods;
+mod ping_pong;
+mod race;
+mod stage;
