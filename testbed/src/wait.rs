@@ -23,6 +23,19 @@ pub enum Look<T> {
 pub fn until<T>(
     what: &str,
     limit: Duration,
+    look: impl FnMut() -> Result<Look<T>, LabError>,
+) -> Result<T, LabError> {
+    until_every(PAUSE, what, limit, look)
+}
+
+/// The same with a longer pause, where a look costs something.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_every<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
     mut look: impl FnMut() -> Result<Look<T>, LabError>,
 ) -> Result<T, LabError> {
     let end = Instant::now() + limit;
@@ -32,7 +45,7 @@ pub fn until<T>(
             Look::NotYet(last) if Instant::now() >= end => {
                 return Err(LabError::Timeout { what: what.to_owned(), limit, last });
             }
-            Look::NotYet(_) => std::thread::sleep(PAUSE),
+            Look::NotYet(_) => std::thread::sleep(pause),
         }
     }
 }

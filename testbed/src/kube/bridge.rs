@@ -10,9 +10,10 @@ use nix::sys::signal::Signal;
 use super::cluster::Cluster;
 use super::daemon::Daemon;
 use super::server::free_port;
+use super::verbs::PAUSE;
 use crate::error::LabError;
 use crate::programs::program;
-use crate::wait::{Look, until};
+use crate::wait::{Look, until_every};
 
 /// Names the program to run instead of the one that was built beside this one.
 pub const BRIDGE_BIN: &str = "ISOLANE_K8S_BRIDGE_BIN";
@@ -73,7 +74,7 @@ impl BridgePlan {
             .arg("--status=127.0.0.1:0")
             .args(&self.arguments);
         let mut daemon = Daemon::start(command, folder, &self.name)?;
-        until("the bridge to serve its webhook", LIMIT, || {
+        until_every(PAUSE, "the bridge to serve its webhook", LIMIT, || {
             if let Some(status) = daemon.ended()? {
                 let reason = format!("{status}\n{}", daemon.last_words());
                 return Err(LabError::Command { command: self.name.clone(), reason });

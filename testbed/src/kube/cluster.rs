@@ -14,10 +14,11 @@ use super::daemon::Daemon;
 use super::keys::{ADMIN_TOKEN, Keys, SCHEDULER_TOKEN};
 use super::objects;
 use super::server::{ServerPlan, start_etcd};
+use super::verbs::{LIMIT, PAUSE};
 use crate::controller::Rest;
 use crate::error::LabError;
 use crate::ovs::guard::Guard;
-use crate::wait::{Look, until};
+use crate::wait::{Look, until_every};
 
 /// How a cluster is started.
 #[derive(Clone, Debug)]
@@ -251,7 +252,7 @@ impl Cluster {
     fn define_networks(&self) -> Result<(), LabError> {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         self.api.done(self.api.call("POST", path, &objects::definition_of_networks()))?;
-        until("NetworkAttachmentDefinitions to be served", crate::kube::verbs::LIMIT, || {
+        until_every(PAUSE, "NetworkAttachmentDefinitions to be served", LIMIT, || {
             let answer = self.api.get("/apis/k8s.cni.cncf.io/v1/network-attachment-definitions")?;
             Ok(match answer.status {
                 200 => Look::Done(()),

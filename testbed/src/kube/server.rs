@@ -9,9 +9,10 @@ use super::api::Api;
 use super::assets::Assets;
 use super::daemon::Daemon;
 use super::keys::Keys;
+use super::verbs::PAUSE;
 use crate::controller::Rest;
 use crate::error::LabError;
-use crate::wait::{Look, until};
+use crate::wait::{Look, until_every};
 
 /// For a program to become ready: seconds on an idle machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -144,7 +145,7 @@ fn ready(
     what: &str,
     mut look: impl FnMut(&Daemon) -> Result<Look<()>, LabError>,
 ) -> Result<Daemon, LabError> {
-    until(what, LIMIT, || {
+    until_every(PAUSE, what, LIMIT, || {
         if let Some(status) = daemon.ended()? {
             let reason = format!("{status}\n{}", daemon.last_words());
             return Err(LabError::Command { command: what.to_owned(), reason });

@@ -8,10 +8,12 @@ use super::cluster::Cluster;
 use super::objects::{L2SM_NETWORK, PodSpec, pool_definition};
 use crate::controller::Answer;
 use crate::error::LabError;
-use crate::wait::{Look, until};
+use crate::wait::{Look, until_every};
 
 /// For what takes milliseconds on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at the API server, whose time the story needs for other things.
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 type Result<T> = std::result::Result<T, LabError>;
 
@@ -253,14 +255,19 @@ impl Cluster {
     /// # Errors
     /// [`LabError::Timeout`] with the Events there are.
     pub fn wait_for_event(&self, namespace: &str, pod: &str, words: &[&str]) -> Result<PodEvent> {
-        until(&format!("an Event of {namespace}/{pod} that says {words:?}"), LIMIT, || {
-            let all = self.events_of("Pod", namespace, pod)?;
-            let says = |it: &&PodEvent| words.iter().all(|word| it.message.contains(word));
-            Ok(match all.iter().find(says) {
-                Some(event) => Look::Done(event.clone()),
-                None => Look::NotYet(format!("{all:#?}")),
-            })
-        })
+        until_every(
+            PAUSE,
+            &format!("an Event of {namespace}/{pod} that says {words:?}"),
+            LIMIT,
+            || {
+                let all = self.events_of("Pod", namespace, pod)?;
+                let says = |it: &&PodEvent| words.iter().all(|word| it.message.contains(word));
+                Ok(match all.iter().find(says) {
+                    Some(event) => Look::Done(event.clone()),
+                    None => Look::NotYet(format!("{all:#?}")),
+                })
+            },
+        )
     }
 
     /// Waits until a pod's annotation is as it should be.
@@ -274,7 +281,7 @@ impl Cluster {
         key: &str,
         holds: impl Fn(&str) -> bool,
     ) -> Result<String> {
-        until(&format!("annotation {key} of {namespace}/{pod}"), LIMIT, || {
+        until_every(PAUSE, &format!("annotation {key} of {namespace}/{pod}"), LIMIT, || {
             let text = self.annotation_of(namespace, pod, key)?;
             Ok(if holds(&text) { Look::Done(text) } else { Look::NotYet(text) })
         })

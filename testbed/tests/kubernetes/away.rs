@@ -1,9 +1,9 @@
 //! Something isn't there: the controller, the bridge, the API server, or what a watch would have told.
 
 use testbed::kube::{ClusterSpec, Mode, NETWORKS, PodSpec, all_assets, needs_kube};
-use testbed::wait::{Look, until};
+use testbed::wait::Look;
 
-use crate::stage::{Checked, LIMIT, Stage};
+use crate::stage::{Checked, LIMIT, Stage, until};
 
 #[test]
 fn without_a_controller_pods_that_ask_wait_and_others_pass() -> Checked {

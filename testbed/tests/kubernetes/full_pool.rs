@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use testbed::kube::{NETWORKS, PodSpec, is_refused, needs_kube};
-use testbed::wait::{Look, until};
+use testbed::wait::Look;
 
-use crate::stage::{Checked, LIMIT, Stage, room};
+use crate::stage::{Checked, LIMIT, Stage, room, until};
 
 const RESOURCE: &str = "isolane.io/port";
 

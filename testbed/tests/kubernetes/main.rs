@@ -7,6 +7,7 @@ mod away;
 mod churn;
 mod cluster;
 mod full_pool;
+mod manifests;
 mod old_pods;
 mod ping_pong;
 mod race;

@@ -5,9 +5,9 @@
 use testbed::error::LabError;
 use testbed::kube::{NETWORKS, PodSpec, Sandbox, is_refused, needs_cni, needs_kube};
 use testbed::rights::needs_ovs;
-use testbed::wait::{Look, until};
+use testbed::wait::Look;
 
-use crate::stage::{Checked, LIMIT, Real, Stage};
+use crate::stage::{Checked, LIMIT, Real, Stage, until};
 
 fn may_run(name: &str) -> bool {
     needs_kube(name) && needs_ovs(name) && needs_cni(name)

@@ -82,17 +82,13 @@ fn ping_and_pong_talk_across_nodes_and_the_other_network_hears_nothing() -> Chec
     for index in 1..=3 {
         let pod = format!("again-{index}");
         cluster.pod(&PodSpec::new(&pod).networks("my-first-network"))?;
-        testbed::wait::until(
-            "an interface that came back to be free",
-            crate::stage::LIMIT,
-            || {
-                let answer = cluster.try_bind("default", &pod, "worker-2")?;
-                Ok(match answer.status {
-                    201 => testbed::wait::Look::Done(()),
-                    _ => testbed::wait::Look::NotYet(answer.to_string()),
-                })
-            },
-        )?;
+        crate::stage::until("an interface that came back to be free", crate::stage::LIMIT, || {
+            let answer = cluster.try_bind("default", &pod, "worker-2")?;
+            Ok(match answer.status {
+                201 => testbed::wait::Look::Done(()),
+                _ => testbed::wait::Look::NotYet(answer.to_string()),
+            })
+        })?;
     }
     stage.wait_until_consistent()?;
     Ok(())

@@ -15,13 +15,24 @@ use testbed::kube::{
 };
 use testbed::netns::NetNs;
 use testbed::switch::{Datapath, PortSpec};
-use testbed::wait::{Look, until};
+use testbed::wait::{Look, until_every};
 use testbed::wire::{EmbeddedFabric, EmbeddedSwitch};
+
+use crate::manifests::manifest;
 
 pub type Checked = Result<(), LabError>;
 
 /// For bridge and controller to follow what happened. Milliseconds; a loaded machine takes longer.
 pub const LIMIT: Duration = Duration::from_secs(90);
+/// Looks at the API server or the controller until the condition holds, and leaves them time for other things.
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    look: impl FnMut() -> Result<Look<T>, LabError>,
+) -> Result<T, LabError> {
+    until_every(Duration::from_millis(100), what, limit, look)
+}
+
 /// By this an attachment's owner begins.
 const OURS: &str = "k8s/";
 
@@ -133,8 +144,14 @@ impl<Scene> Stage<Scene> {
         nodes.iter().try_for_each(|name| cluster.node(name))?;
         cluster.pool_definitions("default", interfaces)?;
         let line = Balancer::over(vec![controller.rest().address()])?;
+        // With the rights that the manifests give it, and no others.
+        for file in ["namespace.yaml", "bridge-rights.yaml"] {
+            cluster.apply(&manifest(file)?, false)?;
+        }
         let mut plan = BridgePlan::alone(&cluster, line.address())?;
-        plan.arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
+        plan.kubeconfig = cluster.account_kubeconfig("isolane", "isolane-k8s-bridge")?;
+        plan.arguments =
+            ["--namespace=isolane"].iter().chain(arguments).map(|it| (*it).to_owned()).collect();
         let mut stage = Self { bridges: BTreeMap::new(), plan, line, cluster, controller, scene };
         stage.start_bridge()?;
         Ok(stage)
