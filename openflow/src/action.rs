@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::id::{GroupId, NO_BUFFER, PortNo, QueueId};
 use crate::oxm::{Oxm, VlanVid};
-use crate::wire::{DecodeError, DecodeErrorKind, Reader, Scope, Writer};
+use crate::wire::{DecodeErrorKind, Failure, Reader, Scope, Writer};
 
 wire_enum! {
     /// What an action does (`ofp_action_type`).
@@ -231,7 +231,7 @@ impl Action {
         }
     }
 
-    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let (kind, mut body) = list.aligned("action length")?;
         let end = |body: &mut Reader<'_>, pad| {
             body.skip(pad, "action padding")?;
@@ -280,14 +280,14 @@ impl Action {
         Ok(action)
     }
 
-    fn ethertype(body: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    fn ethertype(body: &mut Reader<'_>) -> Result<u16, Failure> {
         let ethertype = body.u16("ethertype")?;
         body.skip(2, "action padding")?;
         body.finish("action")?;
         Ok(ethertype)
     }
 
-    fn decode_set_field(mut body: Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode_set_field(mut body: Reader<'_>) -> Result<Self, Failure> {
         let field = Oxm::decode(&mut body)?;
         let extra = body.left();
         if extra >= 8 {
@@ -297,7 +297,7 @@ impl Action {
     }
 
     /// A list that ends where `body` does.
-    pub(crate) fn decode_list(body: Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn decode_list(body: Reader<'_>) -> Result<Vec<Self>, Failure> {
         body.scoped(Scope::Action).many(Self::decode)
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub use codes::*;
 
 use crate::header::VERSION;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// What the peer did not like (1.3.5, 7.4.4, `ofp_error_msg`).
 ///
@@ -70,7 +70,7 @@ impl ErrorMsg {
         out.bytes(&self.data);
     }
 
-    pub(crate) fn decode(version: u8, body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(version: u8, body: &mut Reader<'_>) -> Result<Self, Failure> {
         let kind = body.u16("type")?;
         let code = body.u16("code")?;
         let code = match kind {

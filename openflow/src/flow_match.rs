@@ -1,7 +1,7 @@
 //! Which frames a flow is about (1.3.5, 7.2.3, `ofp_match`).
 
 use crate::oxm::Oxm;
-use crate::wire::{DecodeError, DecodeErrorKind, Reader, Scope, Writer};
+use crate::wire::{DecodeErrorKind, Failure, Reader, Scope, Writer};
 
 /// Conditions that a frame must all meet; none at all matches every frame.
 ///
@@ -165,7 +165,7 @@ impl Match {
         out.align(start);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let header = body.peek_u32("match header")?;
         let (kind, length) = ((header >> 16) as u16, (header & 0xffff) as usize);
         if kind != Self::OXM {

@@ -1,6 +1,6 @@
 //! The eight bytes before every message (1.3.5, 7.1.1).
 
-use crate::wire::{DecodeError, Reader, Source};
+use crate::wire::{DecodeError, Failure, Reader, Source};
 
 /// The version this crate speaks: OpenFlow 1.3.
 pub const VERSION: u8 = 4;
@@ -28,9 +28,10 @@ impl Header {
     /// If there are fewer than eight bytes. The values are not judged.
     pub fn decode(message: &bytes::Bytes) -> Result<Self, DecodeError> {
         Self::read(&mut Reader::new(&Source { bytes: message, message: "header" }))
+            .map_err(|failure| *failure)
     }
 
-    pub(crate) fn read(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             version: body.u8("version")?,
             message_type: body.u8("type")?,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::action::Action;
 use crate::id::{MeterId, TableId};
-use crate::wire::{DecodeError, Reader, Scope, Writer};
+use crate::wire::{Failure, Reader, Scope, Writer};
 
 wire_enum! {
     /// What an instruction does (`ofp_instruction_type`).
@@ -146,7 +146,7 @@ impl Instruction {
         }
     }
 
-    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let (kind, mut body) = list.aligned("instruction length")?;
         let instruction = match InstructionType::from(kind) {
             InstructionType::GotoTable => {
@@ -179,13 +179,13 @@ impl Instruction {
         Ok(instruction)
     }
 
-    fn actions(mut body: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+    fn actions(mut body: Reader<'_>) -> Result<Vec<Action>, Failure> {
         body.skip(4, "instruction padding")?;
         Action::decode_list(body)
     }
 
     /// A list that ends where `body` does.
-    pub(crate) fn decode_list(body: Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn decode_list(body: Reader<'_>) -> Result<Vec<Self>, Failure> {
         body.scoped(Scope::Instruction).many(Self::decode)
     }
 

@@ -36,7 +36,9 @@ pub use table_mod::TableMod;
 
 use crate::error::ErrorMsg;
 use crate::header::{HEADER_LEN, Header, MessageType, VERSION};
-use crate::wire::{DecodeError, DecodeErrorKind, EncodeError, Reader, Scope, Source, Writer};
+use crate::wire::{
+    DecodeError, DecodeErrorKind, EncodeError, Failure, Reader, Scope, Source, Writer,
+};
 
 /// One OpenFlow message.
 ///
@@ -188,7 +190,7 @@ impl Body {
         }
     }
 
-    fn decode(kind: MessageType, version: u8, body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(kind: MessageType, version: u8, body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(match kind {
             MessageType::Hello => Self::Hello(Hello::decode(version, body)),
             MessageType::Error => Self::Error(ErrorMsg::decode(version, body)?),
@@ -327,9 +329,13 @@ impl Message {
     /// Says which field of which message is wrong, where, and what it should have been;
     /// [`DecodeError::answer`] makes the OpenFlow error to answer with.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let header = Header::decode(&bytes)?;
+        Self::read(&bytes).map_err(|failure| *failure)
+    }
+
+    fn read(bytes: &Bytes) -> Result<Self, Failure> {
+        let header = Header::decode(bytes)?;
         let kind = MessageType::from(header.message_type);
-        let source = Source { bytes: &bytes, message: kind.name().unwrap_or("message") };
+        let source = Source { bytes, message: kind.name().unwrap_or("message") };
         let mut body = Reader::new(&source);
         let any_version = matches!(kind, MessageType::Hello | MessageType::Error);
         if header.version != VERSION && !any_version {

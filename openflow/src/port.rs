@@ -2,7 +2,7 @@
 
 use crate::id::{MacAddr, PortNo};
 use crate::text::Text;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// One port of a switch (`ofp_port`).
 ///
@@ -71,7 +71,7 @@ impl Port {
         out.u32(self.max_speed);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let port_no = PortNo(body.u32("port_no")?);
         body.skip(4, "port pad")?;
         let hw_addr = MacAddr(body.array("hw_addr")?);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A text in a field of `N` bytes, filled up with zeros.
 ///
@@ -48,7 +48,7 @@ impl<const N: usize> Text<N> {
         self.as_bytes().is_empty()
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>, field: &'static str) -> Result<Self, Failure> {
         body.array(field).map(Self)
     }
 

@@ -5,7 +5,6 @@
 //! the offset in the message and the field's name to their errors.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use nom::bytes::complete::take;
 use nom::{IResult, Parser};
 
 use crate::error::{
@@ -147,6 +146,9 @@ pub enum EncodeError {
     },
 }
 
+/// A decode error on its way out. Boxed, so that results without one are small.
+pub(crate) type Failure = Box<DecodeError>;
+
 /// A cursor over a part of one message.
 #[derive(Clone)]
 pub(crate) struct Reader<'a> {
@@ -163,6 +165,24 @@ pub(crate) struct Source<'a> {
 }
 
 type Step<'a, T> = IResult<&'a [u8], T, ()>;
+
+/// The next `N` bytes. As nom's `take`, which the compiler doesn't inline from another crate.
+#[inline(always)]
+fn chunk<const N: usize>(input: &[u8]) -> Step<'_, [u8; N]> {
+    match input.split_first_chunk() {
+        Some((chunk, rest)) => Ok((rest, *chunk)),
+        None => Err(nom::Err::Error(())),
+    }
+}
+
+/// The next `count` bytes.
+#[inline(always)]
+fn span<'a>(count: usize) -> impl Fn(&'a [u8]) -> Step<'a, &'a [u8]> {
+    move |input| match input.split_at_checked(count) {
+        Some((span, rest)) => Ok((rest, span)),
+        None => Err(nom::Err::Error(())),
+    }
+}
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source<'a>) -> Self {
@@ -203,7 +223,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn error(&self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
+    pub(crate) fn error(&self, field: &'static str, kind: DecodeErrorKind) -> Failure {
         self.error_at(self.offset(), field, kind)
     }
 
@@ -214,8 +234,9 @@ impl<'a> Reader<'a> {
         offset: usize,
         field: &'static str,
         kind: DecodeErrorKind,
-    ) -> DecodeError {
-        DecodeError { message: self.source.message, field, offset, kind, scope: self.scope }
+    ) -> Failure {
+        let message = self.source.message;
+        Box::new(DecodeError { message, field, offset, kind, scope: self.scope })
     }
 
     #[inline(always)]
@@ -224,7 +245,7 @@ impl<'a> Reader<'a> {
         field: &'static str,
         need: usize,
         mut parser: impl Parser<&'a [u8], Output = T, Error = ()>,
-    ) -> Result<T, DecodeError> {
+    ) -> Result<T, Failure> {
         let parsed: Step<'a, T> = parser.parse(self.rest);
         match parsed {
             Ok((rest, value)) => {
@@ -236,22 +257,22 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, Failure> {
         self.array(field).map(u8::from_be_bytes)
     }
 
     #[inline]
-    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, Failure> {
         self.array(field).map(u16::from_be_bytes)
     }
 
     #[inline]
-    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, Failure> {
         self.array(field).map(u32::from_be_bytes)
     }
 
     #[inline]
-    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, Failure> {
         self.array(field).map(u64::from_be_bytes)
     }
 
@@ -259,16 +280,14 @@ impl<'a> Reader<'a> {
     pub(crate) fn array<const N: usize>(
         &mut self,
         field: &'static str,
-    ) -> Result<[u8; N], DecodeError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.step(field, N, take(N))?);
-        Ok(array)
+    ) -> Result<[u8; N], Failure> {
+        self.step(field, N, chunk)
     }
 
     /// Passes over `count` bytes, whatever they hold.
     #[inline]
-    pub(crate) fn skip(&mut self, count: usize, field: &'static str) -> Result<(), DecodeError> {
-        self.step(field, count, take(count)).map(|_| ())
+    pub(crate) fn skip(&mut self, count: usize, field: &'static str) -> Result<(), Failure> {
+        self.step(field, count, span(count)).map(|_| ())
     }
 
     /// Passes over `count` zeros; where they aren't there, over nothing, and says so.
@@ -281,11 +300,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `count` bytes, shared with the message, not copied.
-    pub(crate) fn bytes(
-        &mut self,
-        count: usize,
-        field: &'static str,
-    ) -> Result<Bytes, DecodeError> {
+    pub(crate) fn bytes(&mut self, count: usize, field: &'static str) -> Result<Bytes, Failure> {
         let from = self.offset();
         self.skip(count, field)?;
         Ok(self.source.bytes.slice(from..from + count))
@@ -300,14 +315,14 @@ impl<'a> Reader<'a> {
 
     /// A reader of the next `count` bytes alone.
     #[inline]
-    pub(crate) fn part(&mut self, count: usize, field: &'static str) -> Result<Self, DecodeError> {
-        let rest = self.step(field, count, take(count))?;
+    pub(crate) fn part(&mut self, count: usize, field: &'static str) -> Result<Self, Failure> {
+        let rest = self.step(field, count, span(count))?;
         Ok(Self { rest, source: self.source, scope: self.scope })
     }
 
     /// The 16-bit value `at` bytes ahead, left unread.
     #[inline]
-    pub(crate) fn peek_u16(&self, at: usize, field: &'static str) -> Result<u16, DecodeError> {
+    pub(crate) fn peek_u16(&self, at: usize, field: &'static str) -> Result<u16, Failure> {
         match self.rest.get(at..at + 2) {
             Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
             _ => Err(self.error(field, DecodeErrorKind::Short { need: at + 2, left: self.left() })),
@@ -316,7 +331,7 @@ impl<'a> Reader<'a> {
 
     /// The next 32 bits, left unread.
     #[inline]
-    pub(crate) fn peek_u32(&self, field: &'static str) -> Result<u32, DecodeError> {
+    pub(crate) fn peek_u32(&self, field: &'static str) -> Result<u32, Failure> {
         match self.rest.first_chunk() {
             Some(bytes) => Ok(u32::from_be_bytes(*bytes)),
             None => Err(self.error(field, DecodeErrorKind::Short { need: 4, left: self.left() })),
@@ -331,7 +346,7 @@ impl<'a> Reader<'a> {
         at: usize,
         min: usize,
         field: &'static str,
-    ) -> Result<Self, DecodeError> {
+    ) -> Result<Self, Failure> {
         let length = usize::from(self.peek_u16(at, field)?);
         if length < min {
             let expected = "at least the structure's header";
@@ -344,7 +359,7 @@ impl<'a> Reader<'a> {
     /// As `sized`, for structures of type u16 | length u16 whose length is a multiple of 8;
     /// the type, and a reader of what follows the length.
     #[inline]
-    pub(crate) fn aligned(&mut self, field: &'static str) -> Result<(u16, Self), DecodeError> {
+    pub(crate) fn aligned(&mut self, field: &'static str) -> Result<(u16, Self), Failure> {
         let Some(&[kind_high, kind_low, high, low]) = self.rest.first_chunk() else {
             return Err(self.error(field, DecodeErrorKind::Short { need: 4, left: self.left() }));
         };
@@ -364,24 +379,25 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn many<T>(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
-    ) -> Result<Vec<T>, DecodeError> {
-        let mut list = Vec::new();
+        mut element: impl FnMut(&mut Self) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before = self.left();
+        let first = element(self)?;
+        let left = self.left();
+        let mut list = Vec::with_capacity(1 + left.div_ceil((before - left).max(1)));
+        list.push(first);
         while !self.is_empty() {
-            let before = self.left();
-            let next = element(self)?;
-            if list.capacity() == 0 {
-                let left = self.left();
-                list.reserve_exact(1 + left.div_ceil((before - left).max(1)));
-            }
-            list.push(next);
+            list.push(element(self)?);
         }
         Ok(list)
     }
 
     /// Says that nothing may follow.
     #[inline]
-    pub(crate) fn finish(&self, field: &'static str) -> Result<(), DecodeError> {
+    pub(crate) fn finish(&self, field: &'static str) -> Result<(), Failure> {
         if self.is_empty() {
             Ok(())
         } else {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Whatever an experimenter defined (`ofp_experimenter_header`).
 ///
@@ -26,7 +26,7 @@ impl Experimenter {
         out.bytes(&self.data);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             experimenter: body.u32("experimenter")?,
             exp_type: body.u32("exp_type")?,

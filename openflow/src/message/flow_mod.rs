@@ -3,7 +3,7 @@
 use crate::flow_match::Match;
 use crate::id::{BufferId, GroupId, PortNo, TableId};
 use crate::instruction::Instruction;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Adds, changes or deletes flows (`ofp_flow_mod`).
 ///
@@ -232,7 +232,7 @@ impl FlowMod {
         Instruction::encode_list(&self.instructions, out);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let cookie = body.u64("cookie")?;
         let cookie_mask = body.u64("cookie_mask")?;
         let table_id = TableId(body.u8("table_id")?);

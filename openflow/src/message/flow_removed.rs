@@ -2,7 +2,7 @@
 
 use crate::flow_match::Match;
 use crate::id::TableId;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A flow is gone, and what it counted (`ofp_flow_removed`).
 ///
@@ -65,7 +65,7 @@ impl FlowRemoved {
         self.match_.encode(out);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             cookie: body.u64("cookie")?,
             priority: body.u16("priority")?,

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::id::{GroupId, PortNo};
-use crate::wire::{DecodeError, Reader, Scope, Writer};
+use crate::wire::{Failure, Reader, Scope, Writer};
 
 /// Adds, changes or deletes groups (`ofp_group_mod`).
 ///
@@ -94,7 +94,7 @@ impl GroupMod {
         Bucket::encode_list(&self.buckets, out);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let command = body.u16("command")?.into();
         let group_type = body.u8("group type")?.into();
         body.skip(1, "group_mod pad")?;
@@ -166,7 +166,7 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let outer = list.scope();
         list.set_scope(Scope::Bucket);
         let mut body = list.sized(0, 16, "bucket length")?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::header::VERSION;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Says which versions the sender speaks (`ofp_hello`).
 ///
@@ -160,7 +160,7 @@ impl HelloElement {
         out.patch_len(start + 2, start);
     }
 
-    fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let before = list.left();
         let mut body = list.sized(2, 4, "hello element")?;
         let length = before - list.left();

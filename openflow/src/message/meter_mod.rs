@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::MeterId;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Adds, changes or deletes a meter (`ofp_meter_mod`).
 ///
@@ -89,7 +89,7 @@ impl MeterMod {
         MeterBand::encode_list(&self.bands, out);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let command = body.u16("command")?.into();
         let flags = MeterFlags(body.u16("flags")?);
         let meter_id = MeterId(body.u32("meter_id")?);
@@ -180,7 +180,7 @@ impl MeterBand {
         }
     }
 
-    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(2, 12, "band length")?;
         let kind = body.u16("band type")?;
         body.skip(2, "band length")?;

@@ -23,7 +23,7 @@ pub use request::{MultipartRequest, MultipartRequestBody};
 pub use table::TableStats;
 pub use table_features::{ActionId, InstructionId, TableFeatures, TableProperty};
 
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 wire_enum! {
     /// What a multipart message is about (`ofp_multipart_type`).
@@ -91,7 +91,7 @@ impl ExperimenterMultipart {
         out.bytes(&self.data);
     }
 
-    fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             experimenter: body.u32("experimenter")?,
             exp_type: body.u32("exp_type")?,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::flow_match::Match;
 use crate::id::{BufferId, PortNo, TableId};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A frame for the controller (`ofp_packet_in`).
 ///
@@ -62,7 +62,7 @@ impl PacketIn {
         out.bytes(&self.data);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let buffer_id = BufferId(body.u32("buffer_id")?);
         let total_len = body.u16("total_len")?;
         let reason = body.u8("reason")?.into();

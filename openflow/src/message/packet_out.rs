@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::action::Action;
 use crate::id::{BufferId, PortNo};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A frame from the controller (`ofp_packet_out`).
 ///
@@ -47,7 +47,7 @@ impl PacketOut {
         out.bytes(&self.data);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let buffer_id = BufferId(body.u32("buffer_id")?);
         let in_port = PortNo(body.u32("in_port")?);
         let length = body.u16("actions_len")?;

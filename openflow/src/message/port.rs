@@ -2,7 +2,7 @@
 
 use crate::id::{MacAddr, PortNo};
 use crate::port::{Port, PortConfig, PortFeatures};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A port changed (`ofp_port_status`).
 ///
@@ -35,7 +35,7 @@ impl PortStatus {
         self.desc.encode(out);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let reason = body.u8("reason")?.into();
         body.skip(7, "port_status pad")?;
         Ok(Self { reason, desc: Port::decode(body)? })
@@ -72,7 +72,7 @@ impl PortMod {
         out.pad(4);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let port_no = PortNo(body.u32("port_no")?);
         body.skip(4, "port_mod pad")?;
         let hw_addr = MacAddr(body.array("hw_addr")?);

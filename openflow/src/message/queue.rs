@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::{PortNo, QueueId};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Asks for the queues of a port (`ofp_queue_get_config_request`).
 ///
@@ -21,7 +21,7 @@ impl QueueGetConfigRequest {
         out.pad(4);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let port = PortNo(body.u32("port")?);
         body.skip(4, "queue_get_config pad")?;
         Ok(Self { port })
@@ -49,7 +49,7 @@ impl QueueGetConfigReply {
         }
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let port = PortNo(body.u32("port")?);
         body.skip(4, "queue_get_config pad")?;
         Ok(Self { port, queues: body.many(PacketQueue::decode)? })
@@ -83,7 +83,7 @@ impl PacketQueue {
         out.patch_len(start + 8, start);
     }
 
-    fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(8, 16, "queue length")?;
         let queue_id = QueueId(body.u32("queue_id")?);
         let port = PortNo(body.u32("queue port")?);
@@ -150,11 +150,11 @@ impl QueueProperty {
         out.patch_len(start + 2, start);
     }
 
-    fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(2, 8, "queue property length")?;
         let kind = body.u16("queue property")?;
         body.skip(6, "queue property pad")?;
-        let rate = |body: &mut Reader<'_>| {
+        let rate = |body: &mut Reader<'_>| -> Result<u16, Failure> {
             let rate = body.u16("queue rate")?;
             body.skip(6, "queue rate pad")?;
             body.finish("queue property")?;

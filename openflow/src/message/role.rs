@@ -1,6 +1,6 @@
 //! Who commands a switch, and who hears what from it (1.3.5, 7.3.9, 7.3.10).
 
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Claims or releases this switch, or says who has it (`ofp_role_request`).
 ///
@@ -38,7 +38,7 @@ impl RoleRequest {
         out.u64(self.generation_id);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let role = body.u32("role")?.into();
         body.skip(4, "role pad")?;
         Ok(Self { role, generation_id: body.u64("generation_id")? })
@@ -85,8 +85,8 @@ impl AsyncConfig {
         }
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut pair = |field| Ok([body.u32(field)?, body.u32(field)?]);
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
+        let mut pair = |field| -> Result<_, Failure> { Ok([body.u32(field)?, body.u32(field)?]) };
         Ok(Self {
             packet_in: pair("packet_in_mask")?,
             port_status: pair("port_status_mask")?,

@@ -1,7 +1,7 @@
 //! Who a switch is and how it is set (1.3.5, 7.3.1, 7.3.2).
 
 use crate::id::{DatapathId, NO_BUFFER};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Who the switch is (`ofp_switch_features`).
 ///
@@ -54,7 +54,7 @@ impl FeaturesReply {
         out.u32(self.reserved);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let datapath_id = DatapathId(body.u64("datapath_id")?);
         let n_buffers = body.u32("n_buffers")?;
         let n_tables = body.u8("n_tables")?;
@@ -103,7 +103,7 @@ impl SwitchConfig {
         out.u16(self.miss_send_len);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self { flags: body.u16("flags")?.into(), miss_send_len: body.u16("miss_send_len")? })
     }
 }

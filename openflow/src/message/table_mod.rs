@@ -1,7 +1,7 @@
 //! Changes to a table (1.3.5, 7.3.3).
 
 use crate::id::TableId;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Sets a table (`ofp_table_mod`).
 ///
@@ -22,7 +22,7 @@ impl TableMod {
         out.u32(self.config);
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let table_id = TableId(body.u8("table_id")?);
         body.skip(3, "table_mod pad")?;
         Ok(Self { table_id, config: body.u32("config")? })

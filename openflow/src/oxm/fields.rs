@@ -7,7 +7,7 @@ use super::raw::{OxmId, OxmRaw};
 use super::value::{FieldValue, Isid, Masked, VlanVid, read, write};
 use crate::flow_match::Match;
 use crate::id::{MacAddr, PortNo};
-use crate::wire::{DecodeError, DecodeErrorKind, Reader, Writer};
+use crate::wire::{DecodeErrorKind, Failure, Reader, Writer};
 
 macro_rules! oxm_fields {
     ($(
@@ -134,7 +134,7 @@ macro_rules! oxm_fields {
                 }
             }
 
-            pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
                 let at = body.offset();
                 let id = OxmId::read(body)?;
                 let length = usize::from(id.length);
@@ -203,7 +203,7 @@ fn decode<T: FieldValue>(
     at: usize,
     id: &OxmId,
     name: &'static str,
-) -> Result<Masked<T>, DecodeError> {
+) -> Result<Masked<T>, Failure> {
     let length = usize::from(id.length);
     let wanted = if id.has_mask { 2 * T::LEN } else { T::LEN };
     if length != wanted {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A match field kept as it came.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +77,7 @@ impl OxmId {
 
     /// The four bytes before a field; not what an experimenter's adds.
     #[inline]
-    pub(super) fn read(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let header = body.u32("oxm header")?;
         Ok(Self {
             class: (header >> 16) as u16,
@@ -88,7 +88,7 @@ impl OxmId {
         })
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut id = Self::read(body)?;
         if id.class == Self::EXPERIMENTER {
             id.experimenter = Some(body.u32("oxm experimenter")?);

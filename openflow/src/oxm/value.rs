@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::id::{MacAddr, PortNo};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// A value and, where only some of its bits count, a mask with those bits set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,7 @@ pub(super) fn write<T: FieldValue>(value: T, out: &mut Writer<'_>) {
 pub(super) fn read<T: FieldValue>(
     body: &mut Reader<'_>,
     field: &'static str,
-) -> Result<T, DecodeError> {
+) -> Result<T, Failure> {
     let bits = match T::LEN {
         1 => u128::from(body.u8(field)?),
         2 => u128::from(body.u16(field)?),

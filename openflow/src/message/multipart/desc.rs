@@ -1,7 +1,7 @@
 //! Texts about the switch (1.3.5, 7.3.5.1).
 
 use crate::text::Text;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Texts about the switch (`ofp_desc`).
 ///
@@ -30,7 +30,7 @@ impl Desc {
         self.dp_desc.encode(out);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             mfr_desc: Text::decode(body, "mfr_desc")?,
             hw_desc: Text::decode(body, "hw_desc")?,

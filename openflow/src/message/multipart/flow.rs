@@ -4,7 +4,7 @@ use crate::flow_match::Match;
 use crate::id::{GroupId, PortNo, TableId};
 use crate::instruction::Instruction;
 use crate::message::FlowModFlags;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Which flows are asked for (`ofp_flow_stats_request`, `ofp_aggregate_stats_request`).
 ///
@@ -59,7 +59,7 @@ impl FlowStatsRequest {
         self.match_.encode(out);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let table_id = TableId(body.u8("table_id")?);
         body.skip(3, "flow request pad")?;
         let out_port = PortNo(body.u32("out_port")?);
@@ -130,7 +130,7 @@ impl FlowStats {
         out.patch_len(start, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(0, 56, "flow stats length")?;
         body.skip(2, "flow stats length")?;
         let table_id = TableId(body.u8("table_id")?);
@@ -186,7 +186,7 @@ impl AggregateStats {
         out.pad(4);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let packet_count = body.u64("packet_count")?;
         let byte_count = body.u64("byte_count")?;
         let flow_count = body.u32("flow_count")?;

@@ -2,7 +2,7 @@
 
 use crate::id::GroupId;
 use crate::message::{Bucket, GroupType};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// What one group counted (`ofp_group_stats`).
 ///
@@ -56,7 +56,7 @@ impl GroupStats {
         out.patch_len(start, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(0, 40, "group stats length")?;
         body.skip(4, "group stats length")?;
         let group_id = GroupId(body.u32("group_id")?);
@@ -104,7 +104,7 @@ impl GroupDesc {
         out.patch_len(start, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(0, 8, "group desc length")?;
         body.skip(2, "group desc length")?;
         let group_type = body.u8("group type")?.into();
@@ -161,11 +161,12 @@ impl GroupFeatures {
         }
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let types = body.u32("types")?;
         let capabilities = GroupCapabilities(body.u32("capabilities")?);
-        let mut four =
-            |field| Ok([body.u32(field)?, body.u32(field)?, body.u32(field)?, body.u32(field)?]);
+        let mut four = |field| -> Result<_, Failure> {
+            Ok([body.u32(field)?, body.u32(field)?, body.u32(field)?, body.u32(field)?])
+        };
         Ok(Self { types, capabilities, max_groups: four("max_groups")?, actions: four("actions")? })
     }
 }

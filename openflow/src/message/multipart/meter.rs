@@ -2,7 +2,7 @@
 
 use crate::id::MeterId;
 use crate::message::{MeterBand, MeterFlags};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// What one meter counted (`ofp_meter_stats`).
 ///
@@ -55,7 +55,7 @@ impl MeterStats {
         out.patch_len(start + 4, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(4, 40, "meter stats length")?;
         let meter_id = MeterId(body.u32("meter_id")?);
         body.skip(8, "meter stats pad")?;
@@ -100,7 +100,7 @@ impl MeterConfig {
         out.patch_len(start, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(0, 8, "meter config length")?;
         body.skip(2, "meter config length")?;
         let flags = MeterFlags(body.u16("flags")?);
@@ -137,7 +137,7 @@ impl MeterFeatures {
         out.pad(2);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let max_meter = body.u32("max_meter")?;
         let band_types = body.u32("band_types")?;
         let capabilities = body.u32("capabilities")?;

@@ -1,7 +1,7 @@
 //! Ports' and queues' counters (1.3.5, 7.3.5.6, 7.3.5.8). All ones means "not counted".
 
 use crate::id::{PortNo, QueueId};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// What one port counted (`ofp_port_stats`).
 ///
@@ -65,7 +65,7 @@ impl PortStats {
         out.u32(self.duration_nsec);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let port_no = PortNo(body.u32("port_no")?);
         body.skip(4, "port stats pad")?;
         Ok(Self {
@@ -106,7 +106,7 @@ impl QueueStatsRequest {
         out.u32(self.queue_id.0);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self { port_no: PortNo(body.u32("port_no")?), queue_id: QueueId(body.u32("queue_id")?) })
     }
 }
@@ -144,7 +144,7 @@ impl QueueStats {
         out.u32(self.duration_nsec);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         Ok(Self {
             port_no: PortNo(body.u32("port_no")?),
             queue_id: QueueId(body.u32("queue_id")?),

@@ -8,7 +8,7 @@ use super::{
     TableFeatures, TableStats,
 };
 use crate::port::Port;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Statistics or descriptions, or a part of them.
 ///
@@ -128,7 +128,7 @@ impl MultipartReply {
         }
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         use MultipartReplyBody as Answer;
         let kind = body.u16("multipart type")?;
         let flags = MultipartFlags(body.u16("multipart flags")?);

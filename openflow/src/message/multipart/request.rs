@@ -7,7 +7,7 @@ use super::{
     TableFeatures,
 };
 use crate::id::{GroupId, MeterId, PortNo};
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// Asks for statistics or descriptions.
 ///
@@ -123,12 +123,12 @@ impl MultipartRequest {
         }
     }
 
-    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         use MultipartRequestBody as Ask;
         let kind = body.u16("multipart type")?;
         let flags = MultipartFlags(body.u16("multipart flags")?);
         body.skip(4, "multipart pad")?;
-        let id = |body: &mut Reader<'_>, field| {
+        let id = |body: &mut Reader<'_>, field| -> Result<u32, Failure> {
             let id = body.u32(field)?;
             body.skip(4, "multipart request pad")?;
             Ok(id)

@@ -1,7 +1,7 @@
 //! Tables' counters (1.3.5, 7.3.5.4).
 
 use crate::id::TableId;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{Failure, Reader, Writer};
 
 /// What one table counted (`ofp_table_stats`).
 ///
@@ -28,7 +28,7 @@ impl TableStats {
         out.u64(self.matched_count);
     }
 
-    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(body: &mut Reader<'_>) -> Result<Self, Failure> {
         let table_id = TableId(body.u8("table_id")?);
         body.skip(3, "table stats pad")?;
         Ok(Self {

@@ -8,7 +8,7 @@ use crate::instruction::InstructionType;
 use crate::message::Experimenter;
 use crate::oxm::{Field, OxmId};
 use crate::text::Text;
-use crate::wire::{DecodeError, Reader, Scope, Writer};
+use crate::wire::{Failure, Reader, Scope, Writer};
 
 /// What one table can do (`ofp_table_features`).
 ///
@@ -50,7 +50,7 @@ impl TableFeatures {
         out.patch_len(start, start);
     }
 
-    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
         let mut body = list.sized(0, 64, "table features length")?.scoped(Scope::TableFeatures);
         body.skip(2, "table features length")?;
         let table_id = TableId(body.u8("table_id")?);
@@ -150,7 +150,7 @@ impl From<ActionType> for ActionId {
 }
 
 /// type u16 | length u16 | data, for actions and instructions alike
-fn id(list: &mut Reader<'_>) -> Result<(u16, Bytes), DecodeError> {
+fn id(list: &mut Reader<'_>) -> Result<(u16, Bytes), Failure> {
     let mut body = list.sized(2, 4, "feature length")?;
     let kind = body.u16("feature type")?;
     body.skip(2, "feature length")?;
@@ -215,7 +215,7 @@ macro_rules! table_properties {
                 out.align(start);
             }
 
-            fn decode(list: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            fn decode(list: &mut Reader<'_>) -> Result<Self, Failure> {
                 let before = list.left();
                 let mut body = list.sized(2, 4, "table property length")?;
                 let length = before - list.left();
