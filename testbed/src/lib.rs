@@ -8,6 +8,7 @@ pub mod faults;
 pub mod frame;
 pub mod host;
 pub mod kube;
+pub mod lab;
 pub mod netns;
 pub mod ovs;
 pub mod pipeline;

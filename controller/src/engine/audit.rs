@@ -43,6 +43,11 @@ impl Audit {
         Self { due, begun: None, touched: HashSet::new(), base_touched: false }
     }
 
+    /// The switch is looked at by then.
+    pub(super) fn expect(&mut self, by: Instant) {
+        self.due = self.due.min(by);
+    }
+
     /// A network's slice changes.
     pub(super) fn touch(&mut self, network: NetworkId) {
         if self.begun.is_some() {
@@ -89,10 +94,10 @@ impl Engine {
     }
 
     /// Something is gone from a switch that nobody here removed.
-    fn suspect(&mut self, id: DatapathId, now: Instant) {
+    pub(super) fn suspect(&mut self, id: DatapathId, now: Instant) {
         let Some(live) = self.sessions.get_mut(&id) else { return };
         let soon = live.audit.begun.map_or(now, |begun| begun + AGAIN);
-        live.audit.due = live.audit.due.min(soon);
+        live.audit.expect(soon);
     }
 
     /// Whether a flow that a switch removed should still be there; then the
@@ -189,13 +194,28 @@ impl Engine {
         } else {
             let missing: Vec<_> = live_base.difference(&lifted.base).copied().collect();
             let strange: Vec<_> = lifted.base.difference(&live_base).copied().collect();
-            if !missing.is_empty() || !strange.is_empty() {
-                self.tell_of_repair(id, None, missing.len(), strange.len(), now);
+            let troubled = self.sessions.get(&id).is_some_and(|live| live.trouble.is_some());
+            if missing.is_empty() && strange.is_empty() {
+                self.base_complete(id);
+            } else {
+                if troubled {
+                    self.next_retry.insert(id, now + AGAIN);
+                } else {
+                    self.tell_of_repair(id, None, missing.len(), strange.len(), now);
+                }
                 self.change_base(id, missing, strange);
             }
         }
         if left {
             self.suspect(id, now + AGAIN);
+        }
+    }
+
+    fn base_complete(&mut self, id: DatapathId) {
+        let Some(live) = self.sessions.get_mut(&id) else { return };
+        live.base_backoff = Duration::ZERO;
+        if live.trouble.take().is_some() {
+            info!(switch = %id, "the switch took its own flows");
         }
     }
 

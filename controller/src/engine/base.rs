@@ -1,10 +1,11 @@
 //! A switch's own flows, and the announcements that leave its ports.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openflow::{Action, BufferId, DatapathId, MacAddr, PacketOut, PortNo};
 use tracing::warn;
 
+use super::reconcile::{FIRST_RETRY, LONGEST_RETRY};
 use super::{Engine, Pending};
 use crate::base::{self, BaseRule};
 use crate::lldp::{self, Announcement};
@@ -70,10 +71,27 @@ impl Engine {
         live.base.extend(set);
     }
 
-    pub(super) fn base_refused(&mut self, switch: DatapathId, reason: &str) {
-        warn!(switch = %switch, %reason, "the switch refused its own flows");
+    /// The switch has no room for its own flows, or doesn't want them. It is
+    /// read, and asked again for what it lacks, once a while has passed.
+    pub(super) fn base_refused(&mut self, switch: DatapathId, reason: &str, now: Instant) {
+        metrics::counter!("isolane_base_refused_total", "switch" => switch.to_string())
+            .increment(1);
+        let backoff = self.sessions.get(&switch).map_or(Duration::ZERO, |live| live.base_backoff);
+        if backoff.is_zero() || self.quiet.allows(("base", Place::new(switch, PortNo::ANY)), now) {
+            warn!(switch = %switch, %reason, "the switch refused its own flows");
+        }
+        let next = self.next_retry.get(&switch).copied().unwrap_or(now);
         if let Some(live) = self.sessions.get_mut(&switch) {
             live.trouble = Some(reason.to_owned());
+            live.base_backoff = (backoff * 2).clamp(FIRST_RETRY, LONGEST_RETRY);
+            live.audit.expect(next.max(now + live.base_backoff));
+        }
+    }
+
+    /// The switch took some of its own flows: perhaps all that it lacked.
+    pub(super) fn base_taken(&mut self, switch: DatapathId, now: Instant) {
+        if self.sessions.get(&switch).is_some_and(|live| live.trouble.is_some()) {
+            self.suspect(switch, now);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH, Engine};
+use super::{BATCH, Engine, Pending};
 use crate::southbound::{Event, Punt};
 use crate::store::Outcome;
 
@@ -181,6 +181,40 @@ impl Engine {
     /// Whether there is work left that waits for nothing.
     pub fn is_busy(&self) -> bool {
         !self.dirty.order.is_empty()
+    }
+
+    /// Whether nothing is under way but what never ends: announcements and
+    /// comparisons of what switches hold.
+    pub fn is_quiet(&self) -> bool {
+        let answers = self.pending.values().all(|(_, pending)| matches!(pending, Pending::Audit));
+        answers
+            && self.storing.is_empty()
+            && self.dirty.order.is_empty()
+            && self.jobs.is_empty()
+            && self.retries.is_empty()
+            && self.topology_due.is_none()
+            && self.probes.is_empty()
+            && self.muted.is_empty()
+            && self.sessions.values().all(|live| live.trouble.is_none())
+    }
+
+    /// Whether anything but time is waited for.
+    pub fn is_working(&self) -> bool {
+        !self.storing.is_empty() || !self.dirty.order.is_empty() || !self.jobs.is_empty()
+    }
+
+    /// What is under way, in short, for whoever waits in vain for its end.
+    pub fn unrest(&self) -> String {
+        format!(
+            "{} changes to store, {} networks to work off, {} plans, {} answers, {} retries, {} probes, {} muted ports",
+            self.storing.len(),
+            self.dirty.order.len(),
+            self.jobs.len(),
+            self.pending.len(),
+            self.retries.len(),
+            self.probes.len(),
+            self.muted.len()
+        )
     }
 
     /// When to call [`Self::work`] if nothing happens before.

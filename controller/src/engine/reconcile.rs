@@ -30,8 +30,8 @@ use crate::views::{Standing, cut_for_want_of_tags, is_member};
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
 /// Before the first retry of what a switch refused; doubles up to the longest.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(32);
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(32);
 /// Open vSwitch answers a barrier when its tables are changed; decisions that
 /// its datapath cached before act on for some milliseconds (up to 9 ms were
 /// measured on a loaded machine). Only after this are they surely gone.
@@ -464,7 +464,10 @@ impl Engine {
                 self.fail_job(id);
                 self.phase_answered(id, switch, now);
             }
-            (Some(Pending::Base), Err(failure)) => self.base_refused(switch, &failure.to_string()),
+            (Some(Pending::Base), Ok(())) => self.base_taken(switch, now),
+            (Some(Pending::Base), Err(failure)) => {
+                self.base_refused(switch, &failure.to_string(), now);
+            }
             _ => {}
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Live {
     pub audit: Audit,
     /// Why its own flows aren't in place, if so.
     pub trouble: Option<String>,
+    /// How long it was left alone with them last time.
+    pub base_backoff: Duration,
 }
 
 /// A switch that was not let in.
@@ -73,6 +75,7 @@ impl Engine {
             caches: connected.desc.hw_desc.as_bytes() == b"Open vSwitch",
             audit: Audit::new(id, now, self.audit_interval),
             trouble: None,
+            base_backoff: Duration::ZERO,
         };
         if self.sessions.insert(id, live).is_some() {
             self.give_up_on(id, now);
