@@ -65,6 +65,37 @@ async fn every_hello_that_offers_1_3_is_accepted() {
 }
 
 #[tokio::test]
+async fn hello_elements_are_accepted_with_their_padding_and_whatever_they_are() {
+    let bitmap = [0, 1, 0, 8, 0, 0, 0, 0x10];
+    let wide = [0, 1, 0, 12, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0];
+    let odd = [0, 0x63, 0, 5, 0xff, 0, 0, 0];
+    let empty = [0xff, 0xff, 0, 4, 0, 0, 0, 0];
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("a bitmap of two words, padded", wide.to_vec()),
+        ("an unknown element of one byte, padded", [&odd[..], &bitmap].concat()),
+        ("an unknown element behind the bitmap", [&bitmap[..], &odd].concat()),
+        ("padding that isn't zero", vec![0, 1, 0, 12, 0, 0, 0, 0x10, 0, 0, 0, 0, 1, 2, 3, 4]),
+        ("an unknown element without a body", [&empty[..], &bitmap].concat()),
+        ("a hundred unknown elements", [odd.repeat(100), bitmap.to_vec()].concat()),
+    ];
+    let mut server = Server::start(config());
+    for (number, (name, elements)) in cases.into_iter().enumerate() {
+        let mut hello = vec![4, 0, 0, 0, 0, 0, 0, 1];
+        hello.extend(elements);
+        let length = (hello.len() as u16).to_be_bytes();
+        hello[2..4].copy_from_slice(&length);
+        let mut peer = Peer::connect(server.addr).await;
+        peer.send_bytes(&hello).await;
+        assert!(matches!(peer.recv().await.body, Body::Hello(_)), "{name}");
+        let switch = Switch::new(100 + number as u64);
+        peer.greet(&switch).await;
+        assert_eq!(server.connected().await.dpid, switch.features.datapath_id, "{name}");
+        drop(peer);
+        let _ = server.disconnected().await;
+    }
+}
+
+#[tokio::test]
 async fn peers_without_1_3_are_told_so() {
     let bitmap = |versions: &[u8]| Hello::of_versions(versions.iter().copied());
     let cases = [

@@ -38,6 +38,12 @@ impl Store for Opened {
         let _ = self.told.send(Outcome::Stored(batch));
     }
 
+    fn note(&mut self, records: Arc<[Record]>) {
+        let mut kept = self.kept.records.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(records.iter().cloned());
+        let _ = self.told.send(Outcome::Noted(Ok(())));
+    }
+
     fn resume(&mut self) {}
 
     fn outcomes(&mut self) -> mpsc::UnboundedReceiver<Outcome> {

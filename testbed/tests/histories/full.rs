@@ -6,7 +6,8 @@ use std::time::Duration;
 use api::types::{Document, DocumentPort, NetworkSpec, State};
 use api::values::NetworkName;
 use controller::engine::Engine;
-use testbed::lab::{Lab, named};
+use openflow::{ErrorCode, GroupModFailed};
+use testbed::lab::{Lab, Refusals, named};
 use testbed::switch::{Datapath, Limits};
 
 /// Ports of each network, and networks: 2,000 flows in table 0.
@@ -111,8 +112,6 @@ fn networks_that_fit_work_and_the_others_say_so_until_there_is_room() {
     }
     let works_now =
         |lab: &Lab| states(lab.engine()).iter().filter(|(_, state, _)| installed(state)).count();
-    let works_now =
-        |lab: &Lab| states(lab.engine()).iter().filter(|(_, state, _)| installed(state)).count();
     settle(&mut lab, |lab| works_now(lab) >= count - 5);
 
     // There is room for all.
@@ -149,4 +148,52 @@ fn a_switch_without_room_for_its_own_flows_gets_them_once_there_is() {
     let flows = lab.fabric.switch(1).map(Datapath::flow_count);
     // Who is learnt and who isn't, and the announcements of three ports.
     assert_eq!(flows, Some(6));
+}
+
+#[test]
+fn a_switch_that_refuses_what_it_promised_is_named_and_asked_again() {
+    let mut lab = Lab::new(1).unwrap();
+    lab.add(Datapath::new(
+        1,
+        "s1",
+        [named(1, "vhost0"), named(2, "vhost1"), named(3, "vhost2"), named(4, "vhost3")],
+    ));
+    settle(&mut lab, |lab| lab.engine().is_quiet() && lab.is_connected(1));
+    // It said that it has groups.
+    let code = ErrorCode::GroupModFailed(GroupModFailed::OutOfGroups);
+    lab.refuse(1, Some(Refusals { chance: 1000, code }));
+    let mut document = document();
+    document.networks.truncate(1);
+    document.ports.truncate(PORTS as usize);
+    drop(lab.call(|engine| engine.apply(&document, false)).unwrap());
+    settle(&mut lab, |lab| {
+        let (_, state, reason) = states(lab.engine()).remove(0);
+        let switch = lab.engine().show_switch(1.into()).and_then(|switch| switch.reason);
+        let named = [reason, switch].into_iter().flatten();
+        state == State::Degraded
+            && named.filter(|reason| reason.contains("OUT_OF_GROUPS")).count() == 2
+    });
+    lab.refuse(1, None);
+    settle(&mut lab, |lab| states(lab.engine()).remove(0).1 == State::Installed);
+    assert!(works(&mut lab, 0));
+}
+
+#[test]
+fn a_name_belongs_to_who_has_it_and_the_other_says_so() {
+    let mut lab = Lab::new(1).unwrap();
+    lab.add(Datapath::new(1, "twin", [named(1, "h1")]));
+    settle(&mut lab, |lab| lab.is_connected(1));
+    lab.add(Datapath::new(2, "twin", [named(1, "h1")]));
+    settle(&mut lab, |lab| lab.is_connected(2));
+    let shown = |lab: &Lab, id: u64| lab.engine().show_switch(id.into()).unwrap();
+    assert!(shown(&lab, 1).name.is_some() && shown(&lab, 2).name.is_none());
+    let reason = shown(&lab, 2).reason.unwrap_or_default();
+    assert!(reason.starts_with("name-conflict") && reason.contains("twin"), "{reason}");
+    // Connected or not, nobody takes a name from a switch that is there.
+    lab.hang_up(2, false);
+    settle(&mut lab, |lab| lab.is_connected(2));
+    assert!(shown(&lab, 1).name.is_some() && shown(&lab, 2).name.is_none());
+    lab.hang_up(1, true);
+    let _ = lab.call(|engine| engine.delete_switch(&controller::model::by_id(1.into()))).unwrap();
+    settle(&mut lab, |lab| shown(lab, 2).name.is_some());
 }

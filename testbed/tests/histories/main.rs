@@ -24,7 +24,7 @@ use run::{random, tell};
 #[test]
 fn random_histories() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let count = number("HISTORIES").unwrap_or(48);
+    let count = number("HISTORIES").unwrap_or(32);
     let first = number("HISTORY_SEED").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4) as u64;
     let failures: Vec<_> = std::thread::scope(|scope| {
