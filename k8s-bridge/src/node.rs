@@ -26,10 +26,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use api::client::Client;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use desired::{Desired, MtuFrom, Surroundings, desired};
+use desired::{MtuFrom, Surroundings, desired};
 use diff::{diff, removal};
 use facts::Facts;
 use links::Links;
@@ -53,8 +54,8 @@ pub struct NodeArgs {
     #[arg(long, env = "ISOLANE_OVERLAY", value_name = "FILE", required_unless_present = "remove")]
     overlay: Option<PathBuf>,
     /// This node's name in the document
-    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
-    node: String,
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", required_unless_present = "remove")]
+    node: Option<String>,
     /// Where the OpenFlow controller is, such as tcp:HOST:6653; may be given several times
     #[arg(long, env = "ISOLANE_OPENFLOW", value_name = "TARGET", value_delimiter = ',')]
     openflow: Vec<Target>,
@@ -74,7 +75,7 @@ pub struct NodeArgs {
     #[arg(long, conflicts_with = "once")]
     remove: bool,
     /// Seconds between two looks when there is no news
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     period: u64,
 }
 
@@ -84,13 +85,17 @@ pub struct NodeArgs {
 /// A document that is wrong, a node that isn't in it, no right to change devices; with `--once` anything that could
 /// not be made true.
 pub async fn run(args: NodeArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let node = args.node.clone().unwrap_or_default();
     let ovs = Vsctl::found();
     let links = Links::connect()?;
     let reporter = match &args.controller {
-        Some(url) => Some(Reporter::new(client(url, &args)?, args.node.clone(), ovs.clone())),
+        Some(url) if !node.is_empty() => {
+            Some(Reporter::new(client(url, &args)?, node.clone(), ovs.clone()))
+        }
+        Some(_) => bail!("--controller needs --node: whose interfaces are they?"),
         None => None,
     };
-    let mut side = Side { links, ovs, targets: Vec::new(), underlay_mtu: None };
+    let mut side = Side { node, links, ovs, targets: Vec::new(), underlay_mtu: None };
     if args.remove {
         return remove(&side, reporter).await;
     }
@@ -98,8 +103,8 @@ pub async fn run(args: NodeArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let bytes = read(path)?;
     let overlay = parse(path, &bytes)?;
     if args.once {
-        if overlay.node(&args.node).is_none() {
-            bail!("{}: {}", path.display(), not_a_node(&overlay, &args.node));
+        if overlay.node(&side.node).is_none() {
+            bail!("{}: {}", path.display(), not_a_node(&overlay, &side.node));
         }
         return once(&mut side, &args, overlay, reporter).await;
     }
@@ -135,7 +140,7 @@ async fn once(
 async fn keep(
     mut side: Side,
     args: &NodeArgs,
-    (path, mut bytes, overlay): (&Path, Vec<u8>, Overlay),
+    (path, bytes, overlay): (&Path, Vec<u8>, Overlay),
     reporter: Option<Reporter>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -144,18 +149,16 @@ async fn keep(
     let (tell, told) = watch::channel(None);
     let reporter = reporter.map(|reporter| tokio::spawn(reporter.run(told)));
     let mut complaint = None;
-    // Goes on while the kernel has news, so that a busy node sees a new document too.
-    let mut period = tokio::time::interval(Duration::from_secs(args.period));
-    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    period.reset();
+    let mut document = Document { path, bytes, look: every(Duration::from_secs(1)) };
+    let mut period = every(Duration::from_secs(args.period));
     loop {
         match side.make(args, &overlay).await {
             Ok(plan) => {
                 let said = plan.problems.join("; ");
                 if complaint.as_ref() != Some(&said) {
                     match said.as_str() {
-                        "" => tracing::info!(node = args.node, "all is as the document says"),
-                        _ => tracing::warn!(node = args.node, "not as the document says: {said}"),
+                        "" => tracing::info!(node = side.node, "all is as the document says"),
+                        _ => tracing::warn!(node = side.node, "not as the document says: {said}"),
                     }
                     complaint = Some(said);
                 }
@@ -164,25 +167,16 @@ async fn keep(
             Err(error) => {
                 let said = format!("{error:#}");
                 if complaint.as_ref() != Some(&said) {
-                    tracing::error!(node = args.node, "{said}");
+                    tracing::error!(node = side.node, "{said}");
                     complaint = Some(said);
                 }
             }
         }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(()) = kernel.recv() => {
-                // Devices come in crowds; and what was done just now is news as well.
-                tokio::time::sleep(PAUSE).await;
-            }
-            _ = period.tick() => {
-                if let Some(new) = reread(path, &mut bytes) {
-                    overlay = Arc::new(new);
-                }
-            }
+        if !reason(&stop, &mut kernel, &mut period, &mut document, &mut overlay).await {
+            break;
         }
     }
-    tracing::info!(node = args.node, "ends; everything stays as it is");
+    tracing::info!(node = side.node, "ends; everything stays as it is");
     drop(tell);
     if let Some(task) = reporter {
         task.abort();
@@ -190,27 +184,70 @@ async fn keep(
     Ok(())
 }
 
-/// The document, if it was changed into another one that can be used. One that can't leaves things as they are.
-fn reread(path: &Path, bytes: &mut Vec<u8>) -> Option<Overlay> {
-    let now = match read(path) {
-        Ok(now) => now,
-        Err(error) => {
-            tracing::warn!("{error:#}: the document as it was read last stays in force");
-            return None;
+/// Waits until there is a reason to look again: news, time, another document. `false`: it ends.
+async fn reason(
+    stop: &CancellationToken,
+    kernel: &mut mpsc::Receiver<()>,
+    period: &mut Interval,
+    document: &mut Document<'_>,
+    overlay: &mut Arc<Overlay>,
+) -> bool {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            Some(()) = kernel.recv() => {
+                // Devices come in crowds; and what was done just now is news as well.
+                tokio::time::sleep(PAUSE).await;
+                return true;
+            }
+            _ = period.tick() => return true,
+            _ = document.look.tick() => {
+                if let Some(new) = document.reread() {
+                    *overlay = Arc::new(new);
+                    return true;
+                }
+            }
         }
-    };
-    if now == *bytes {
-        return None;
     }
-    *bytes = now;
-    match parse(path, bytes) {
-        Ok(overlay) => {
-            tracing::info!(document = %path.display(), "the document has changed");
-            Some(overlay)
-        }
-        Err(error) => {
-            tracing::error!("{error:#}: the document as it was before stays in force");
-            None
+}
+
+/// Ticks from a period after now on; one that was missed is not made up for.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    interval
+}
+
+/// The file that the overlay document is in.
+struct Document<'a> {
+    path: &'a Path,
+    /// What was in it.
+    bytes: Vec<u8>,
+    look: Interval,
+}
+
+impl Document<'_> {
+    /// The document, if it was changed into another one that can be used. One that can't leaves things as they are.
+    fn reread(&mut self) -> Option<Overlay> {
+        let now = match read(self.path) {
+            Ok(now) if now == self.bytes => return None,
+            Ok(now) => now,
+            Err(error) => {
+                tracing::debug!("{error:#}: the document as it was read last stays in force");
+                return None;
+            }
+        };
+        self.bytes = now;
+        match parse(self.path, &self.bytes) {
+            Ok(overlay) => {
+                tracing::info!(document = %self.path.display(), "the document has changed");
+                Some(overlay)
+            }
+            Err(error) => {
+                tracing::error!("{error:#}: the document as it was before stays in force");
+                None
+            }
         }
     }
 }
@@ -232,7 +269,7 @@ async fn remove(side: &Side, reporter: Option<Reporter>) -> anyhow::Result<()> {
         let bridge = noted.next().map_or(names::BRIDGE, |(name, _)| name);
         problems.extend(reporter.withdraw(bridge, &pool).await);
     }
-    let plan = side.carry_out(async |facts| Ok(removal(facts))).await?;
+    let plan = side.carry_out(removal).await?;
     problems.extend(plan.problems);
     if !problems.is_empty() {
         bail!("not all is gone:\n  {}", problems.join("\n  "));
@@ -242,6 +279,8 @@ async fn remove(side: &Side, reporter: Option<Reporter>) -> anyhow::Result<()> {
 
 /// One node's devices and its Open vSwitch.
 struct Side {
+    /// The node's name.
+    node: String,
     links: Links,
     ovs: Vsctl,
     /// The controllers' addresses, when they last had any.
@@ -265,12 +304,12 @@ impl Side {
             self.targets = targets;
         }
         let around = Surroundings {
-            underlay_mtu: self.underlay_mtu(args, overlay).await?,
+            underlay_mtu: self.underlay_mtu(overlay).await?,
             controllers: self.targets.clone(),
         };
-        let Some(want) = desired(overlay, &args.node, &around) else {
+        let Some(want) = desired(overlay, &self.node, &around) else {
             // Not taken away by itself: a slip in the document would cut off every pod of this node.
-            bail!("{}: what was made stays until `node --remove`", not_a_node(overlay, &args.node));
+            bail!("{}: what was made stays until `node --remove`", not_a_node(overlay, &self.node));
         };
         if want.mtu_from == MtuFrom::Guess {
             tracing::warn!(
@@ -279,8 +318,7 @@ impl Side {
                  an underlay of 1500 bytes"
             );
         }
-        let want: &Desired = &want;
-        let mut plan = self.carry_out(async |facts| Ok(diff(facts, want))).await?;
+        let mut plan = self.carry_out(|facts| diff(facts, &want)).await?;
         plan.problems.extend(unresolved);
         Ok(plan)
     }
@@ -291,7 +329,7 @@ impl Side {
         overlay: &Overlay,
     ) -> anyhow::Result<Option<u32>> {
         let Some((at, here)) =
-            overlay.node(&args.node).and_then(|at| Some((at, overlay.nodes.get(at)?)))
+            overlay.node(&self.node).and_then(|at| Some((at, overlay.nodes.get(at)?)))
         else {
             return Ok(None);
         };
@@ -316,26 +354,24 @@ impl Side {
     }
 
     /// Carries plans out until nothing is left to do, or what is left can't be done.
-    async fn carry_out(
-        &self,
-        plan: impl AsyncFn(&Facts) -> anyhow::Result<Plan>,
-    ) -> anyhow::Result<Plan> {
+    async fn carry_out(&self, plan: impl Fn(&Facts) -> Plan) -> anyhow::Result<Plan> {
         let mut failed = Vec::new();
-        for round in 1.. {
-            let facts = self.facts().await?;
-            let mut next = plan(&facts).await?;
-            if next.is_empty() || round > ROUNDS {
-                // What failed, and isn't to be done any more, was overtaken: such as a pod that took its interface.
-                if !next.is_empty() {
-                    next.problems.append(&mut failed);
-                    next.problems
-                        .push(format!("left undone: {}", next.to_string().replace('\n', "; ")));
-                }
+        let mut next = plan(&self.facts().await?);
+        for _ in 0..ROUNDS {
+            if next.is_empty() {
+                // What failed, and isn't to be done any more, was overtaken: such as by a pod that took its interface.
                 return Ok(next);
             }
             failed = self.perform(&next).await;
+            next = plan(&self.facts().await?);
         }
-        Ok(Plan::default())
+        if !next.is_empty() {
+            let left = next.to_string();
+            let left = left.lines().filter(|line| !line.starts_with('!')).collect::<Vec<_>>();
+            failed.push(format!("left undone: {}", left.join("; ")));
+            next.problems.append(&mut failed);
+        }
+        Ok(next)
     }
 
     async fn perform(&self, plan: &Plan) -> Vec<String> {

@@ -18,8 +18,10 @@ use super::overlay::{DeclaredLink, Node, Overlay, Tunnel};
 use super::ovs::Vsctl;
 use super::plan::{NOTE, Readiness};
 
-/// Between two tries, and after a failure.
-const RETRY: Duration = Duration::from_secs(5);
+/// Until the second try; each further pause is twice as long, up to the longest. The first often comes too soon: the
+/// switch has not connected yet.
+const RETRY: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(10);
 /// After this time everything is said anew.
 const AGAIN: Duration = Duration::from_secs(300);
 
@@ -80,6 +82,7 @@ impl Reporter {
     /// Tells all that comes, until nobody has anything to tell.
     pub async fn run(mut self, mut news: watch::Receiver<Option<News>>) {
         let mut complaint = String::new();
+        let mut retry = RETRY;
         let mut forget_at = tokio::time::Instant::now() + AGAIN;
         loop {
             if tokio::time::Instant::now() >= forget_at {
@@ -103,7 +106,11 @@ impl Reporter {
                 }
                 complaint = said;
             }
-            let pause = if complaint.is_empty() { AGAIN } else { RETRY };
+            let pause = match complaint.is_empty() {
+                true => AGAIN,
+                false => retry,
+            };
+            retry = if complaint.is_empty() { RETRY } else { (retry * 2).min(LONGEST) };
             let end = (tokio::time::Instant::now() + pause).min(forget_at);
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },

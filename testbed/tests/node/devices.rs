@@ -52,6 +52,33 @@ fn the_underlays_mtu_decides_and_is_followed() {
 }
 
 #[test]
+fn over_ipv6_there_is_less_room() {
+    if !needs_ovs("over IPv6 there is less room") {
+        return;
+    }
+    let a = Machine::alone("a", "10.0.0.1", 1500);
+    let enable = || {
+        ["all", "default", "eth0"].iter().try_for_each(|it| {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{it}/disable_ipv6"), "0")
+        })
+    };
+    if a.namespace.inside(enable).unwrap().is_err() {
+        eprintln!("SKIPPED: over IPv6 there is less room: this kernel has no IPv6");
+        return;
+    }
+    a.namespace.ip("addr add fd00::1/64 dev eth0 nodad").unwrap();
+    a.once(&TWO.replace("10.0.0.1", "'fd00::1'").replace("10.0.0.2", "'fd00::2'"), &[]);
+    assert_eq!((&a.link("vxlan1")["mtu"], &a.link("vpod1")["mtu"]), (&1426.into(), &1426.into()));
+    assert_eq!(a.link("vxlan1")["linkinfo"]["info_data"]["remote6"], "fd00::2");
+    let before = a.state();
+    a.once(&TWO.replace("10.0.0.1", "'fd00::1'").replace("10.0.0.2", "'fd00::2'"), &[]);
+    assert_eq!(a.state(), before);
+    // The kernel itself doesn't speak on devices of the bridge.
+    let addresses = a.namespace.run("ip", ["-6", "-o", "addr"]).unwrap();
+    assert!(!addresses.contains("vhost") && !addresses.contains("vxlan"), "{addresses}");
+}
+
+#[test]
 fn a_change_touches_only_what_changes() {
     if !needs_ovs("a change touches only what changes") {
         return;

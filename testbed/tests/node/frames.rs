@@ -68,6 +68,47 @@ fn pods_on_two_nodes_reach_each_other_and_a_killed_side_changes_nothing() {
     assert!(pings(&pong, ip(1)));
 }
 
+/// The same over tunnels of Open vSwitch, which carry networks as keys. In userspace they need the underlay's address on a
+/// bridge, and its own device in that.
+#[test]
+fn pods_reach_each_other_over_tunnels_of_open_vswitch() {
+    if !needs_ovs("pods reach each other over tunnels of Open vSwitch") {
+        return;
+    }
+    let (a, b) = Machine::two(1700);
+    for (machine, address) in [(&a, "10.0.0.1"), (&b, "10.0.0.2")] {
+        machine.namespace.ip("addr flush dev eth0").unwrap();
+        let bridge =
+            ["--", "add-br", "underlay", "--", "set", "bridge", "underlay", "datapath_type=netdev"];
+        machine.ovs.vsctl(bridge).unwrap();
+        machine.ovs.vsctl(["--", "add-port", "underlay", "eth0"]).unwrap();
+        machine
+            .namespace
+            .ip(&format!("link set underlay up mtu 1700\naddr add {address}/24 dev underlay"))
+            .unwrap();
+    }
+    let _entered = a.namespace.enter().unwrap();
+    let controller = Controller::start("10.0.0.1:0".parse().unwrap()).unwrap();
+    let openflow = target(controller.openflow());
+    let rest = format!("http://{}", controller.rest().address());
+    let ovs = format!("{TWO}tunnel: ovs-vxlan\n");
+    let _sides = [
+        a.keep(&ovs, &["--openflow", &openflow, "--controller", &rest]),
+        b.keep(&ovs, &["--openflow", &openflow]),
+    ];
+    controller.wait_for_switches(2).unwrap();
+    controller.wait_for_links(1).unwrap();
+    controller.create_network("blue").unwrap();
+    let (ping, pong) = (pod("ping"), pod("pong"));
+    for (machine, pod, last) in [(&a, &ping, 1), (&b, &pong, 2)] {
+        controller.attach("blue", &machine.name, "vhost1").ok();
+        machine.give(1, pod);
+        address(pod, [192, 168, 12, last].into());
+    }
+    wait_for_ping(&ping, [192, 168, 12, 2].into());
+    assert!(!controller.links().unwrap().is_empty());
+}
+
 #[test]
 fn tunnels_of_open_vswitch_are_declared_with_their_kind_and_taken_back() {
     if !needs_ovs("tunnels of Open vSwitch are declared") {
@@ -111,6 +152,20 @@ declared_links: [{{a: {{switch: b, port: eth1}}, b: {{switch: 0xaa, port: 49}}}}
     assert_eq!(links(), ["a/vxlan1 b/vxlan1 tun_id"]);
     a.rewrite(TWO);
     a.wait("the tunnel's link to go", |_| links().is_empty());
+    // Ports of networks, in the same document; what was attached otherwise stays.
+    controller.create_network("blue").unwrap();
+    controller.attach("blue", "a", "vhost2").ok();
+    let ports = || {
+        let all = controller.rest().get("/api/v1/networks/blue/ports").unwrap();
+        let name =
+            |it: &serde_json::Value| format!("{} {}", it["switch"], it["port"]).replace('"', "");
+        all.body["items"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    a.rewrite(&format!("{TWO}ports: [{{network: blue, switch: 0xaa, port: 7}}]\n"));
+    a.wait("the port to be attached", |_| ports().len() == 2);
+    a.rewrite(&format!("{TWO}ports: []\n"));
+    a.wait("the port to be detached", |_| ports().len() == 1);
+    assert_eq!(ports(), ["a vhost2"]);
     a.rewrite(&ovs);
     a.wait("links to be declared again", |_| links().len() == 2);
     side.stop();

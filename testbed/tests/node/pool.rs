@@ -1,8 +1,10 @@
 //! Interfaces that pods bring back.
 
+use serde_json::json;
+use testbed::controller::Controller;
 use testbed::rights::needs_ovs;
 
-use super::world::{Machine, TWO, pod};
+use super::world::{Machine, TWO, pod, target};
 
 #[test]
 fn a_returned_interface_is_as_it_was_before() {
@@ -26,4 +28,50 @@ fn a_returned_interface_is_as_it_was_before() {
         it.to_string()
     };
     a.wait("the interface to be reset", |a| plain(&a.link("vpod1")) == plain(&before));
+}
+
+/// Whether the controller gives an interface out is what the node's side says of it.
+#[test]
+fn an_interface_is_given_out_again_once_it_is_home_and_reset() {
+    if !needs_ovs("an interface is given out again once it is home and reset") {
+        return;
+    }
+    let a = Machine::alone("a", "10.0.0.1", 1500);
+    let _entered = a.namespace.enter().unwrap();
+    let controller = Controller::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (openflow, rest) =
+        (target(controller.openflow()), format!("http://{}", controller.rest().address()));
+    let args = ["--openflow", openflow.as_str(), "--controller", rest.as_str()];
+    let one = TWO.replace("interfaces: 2", "interfaces: 1");
+    let side = a.keep(&one, &args);
+    controller.wait_for_switches(1).unwrap();
+    controller.create_network("blue").unwrap();
+    let asks = |owner: &str| {
+        let body = json!({ "switch": "a", "owner": owner });
+        let answer =
+            controller.rest().call("POST", "/api/v1/networks/blue/attachments", &body).unwrap();
+        assert!(matches!(answer.status, 200 | 201 | 409), "{answer}");
+        answer.body["id"].as_str().map(str::to_owned)
+    };
+    let gives_up = |id: &str| {
+        let path = format!("/api/v1/attachments/{id}");
+        assert_eq!(controller.rest().send("DELETE", &path, None).unwrap().status, 204);
+    };
+    a.wait("the interface to be given out", |_| asks("first").is_some());
+    let first = asks("first").unwrap();
+    let pod = pod("pod");
+    a.give(1, &pod);
+    a.wait("the controller to be told", |a| a.log().contains("ready=false"));
+    gives_up(&first);
+    assert_eq!(asks("second"), None, "an interface is given out that is still inside a pod");
+    pod.ip("link set net1 down\nlink set net1 mtu 1200\nlink set net1 up").unwrap();
+    a.take_back(1, &pod);
+    a.wait("the interface to be given out again", |_| asks("second").is_some());
+    assert_eq!(a.link("vpod1")["mtu"], 1446);
+    gives_up(&asks("second").unwrap());
+
+    // One that isn't there any more, as after `--remove`, is not given out either.
+    side.stop();
+    a.node(&["--remove", "--controller", &rest]);
+    assert_eq!(asks("third"), None);
 }
