@@ -57,7 +57,7 @@ pub struct NodeArgs {
     #[arg(long, env = "NODE_NAME", value_name = "NAME", required_unless_present = "remove")]
     node: Option<String>,
     /// Where the OpenFlow controller is, such as tcp:HOST:6653; may be given several times
-    #[arg(long, env = "ISOLANE_OPENFLOW", value_name = "TARGET", value_delimiter = ',')]
+    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
     openflow: Vec<Target>,
     /// URL of the controller's REST API, which is told which interfaces may be given out
     #[arg(long, env = "ISOLANE_CONTROLLER", value_name = "URL")]
@@ -323,11 +323,7 @@ impl Side {
         Ok(plan)
     }
 
-    async fn underlay_mtu(
-        &mut self,
-        args: &NodeArgs,
-        overlay: &Overlay,
-    ) -> anyhow::Result<Option<u32>> {
+    async fn underlay_mtu(&mut self, overlay: &Overlay) -> anyhow::Result<Option<u32>> {
         let Some((at, here)) =
             overlay.node(&self.node).and_then(|at| Some((at, overlay.nodes.get(at)?)))
         else {

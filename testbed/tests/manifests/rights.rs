@@ -67,7 +67,7 @@ fn the_bridge_works_with_exactly_its_rights() -> Checked {
     cluster.bind("default", "asks", "n1")?;
     let annotation = cluster.annotation_of("default", "asks", NETWORKS)?;
     assert!(annotation.contains("vpod"), "{annotation}; {}", log());
-    cluster.wait_for_event("default", "asks", &["vpod"])?;
+    cluster.wait_for_event("default", "asks", &["joins default.blue"])?;
     // Bound before it was made: the way past the webhook, which patches the pod.
     cluster.pod(&PodSpec::new("past").networks("blue").on("n1"))?;
     cluster.wait_for_annotation("default", "past", NETWORKS, |text| text.contains("vpod"))?;

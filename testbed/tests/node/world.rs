@@ -181,12 +181,13 @@ impl Machine {
         self.link(name)["ifindex"].as_u64()
     }
 
-    /// A setting of a bridge, a port, an interface.
+    /// A setting of a bridge, a port, an interface; whether it is quoted depends on what it looks like.
     pub fn get(&self, table: &str, record: &str, column: &str) -> String {
         self.ovs
             .vsctl(["--", "--if-exists", "get", table, record, column])
             .unwrap()
             .trim()
+            .trim_matches('"')
             .to_owned()
     }
 
