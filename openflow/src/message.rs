@@ -329,7 +329,15 @@ impl Message {
     /// Says which field of which message is wrong, where, and what it should have been;
     /// [`DecodeError::answer`] makes the OpenFlow error to answer with.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        Self::read(&bytes).map_err(|failure| *failure)
+        Self::read(&bytes).map_err(|mut failure| {
+            if let [VERSION, kind, _, _, _, _, _, _, high, low, ..] = bytes[..] {
+                let multipart = u16::from_be_bytes([high, low]).into();
+                if let Some(name) = multipart::full_name(kind.into(), multipart) {
+                    failure.message = name;
+                }
+            }
+            *failure
+        })
     }
 
     fn read(bytes: &Bytes) -> Result<Self, Failure> {

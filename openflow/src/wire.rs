@@ -16,7 +16,7 @@ use crate::error::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}: {field} at byte {offset}: {kind}")]
 pub struct DecodeError {
-    /// The message's type, as the specification names it, in lower case.
+    /// The message's type, as the specification names it, in lower case; that of a multipart behind a dot.
     pub message: &'static str,
     /// The field, or the structure, that is wrong.
     pub field: &'static str,

@@ -141,13 +141,13 @@ fn errors_name_message_field_offset_and_what_was_expected() {
                 "041200580000000100 0c 0000 00000000 0048 00 0000000000 {} 0000 0002 00000000",
                 "00".repeat(56)
             )),
-            "multipart_request: table property length at byte 82: length 2, expected at least the structure's header",
+            "multipart_request.table_features: table property length at byte 82: length 2, expected at least the structure's header",
             Some("OFPTFFC_BAD_LEN"),
         ),
         // Nobody asked for replies to be judged.
         (
             bytes("0413001800000001 0001 0000 00000000 0038 0000 00000000"),
-            "multipart_reply: flow stats length at byte 16: 56 bytes needed, 8 left",
+            "multipart_reply.flow: flow stats length at byte 16: 56 bytes needed, 8 left",
             None,
         ),
     ];

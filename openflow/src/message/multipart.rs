@@ -23,6 +23,7 @@ pub use request::{MultipartRequest, MultipartRequestBody};
 pub use table::TableStats;
 pub use table_features::{ActionId, InstructionId, TableFeatures, TableProperty};
 
+use crate::header::MessageType;
 use crate::wire::{Failure, Reader, Writer};
 
 wire_enum! {
@@ -61,6 +62,32 @@ wire_enum! {
     }
 }
 
+macro_rules! full_names {
+    ($( $variant:ident $name:literal )*) => {
+        /// The name of a multipart message with that of its type, where it has one.
+        pub(super) fn full_name(message: MessageType, kind: MultipartType) -> Option<&'static str> {
+            match (message, kind) {
+                $(
+                    (MessageType::MultipartRequest, MultipartType::$variant) => {
+                        Some(concat!("multipart_request.", $name))
+                    }
+                    (MessageType::MultipartReply, MultipartType::$variant) => {
+                        Some(concat!("multipart_reply.", $name))
+                    }
+                )*
+                _ => None,
+            }
+        }
+    };
+}
+
+full_names! {
+    Desc "desc" Flow "flow" Aggregate "aggregate" Table "table" PortStats "port_stats" Queue "queue"
+    Group "group" GroupDesc "group_desc" GroupFeatures "group_features" Meter "meter"
+    MeterConfig "meter_config" MeterFeatures "meter_features" TableFeatures "table_features"
+    PortDesc "port_desc" Experimenter "experimenter"
+}
+
 wire_flags! {
     /// Whether there is more (`ofp_multipart_request_flags`, `ofp_multipart_reply_flags`).
     pub struct MultipartFlags(u16) {
@@ -97,5 +124,21 @@ impl ExperimenterMultipart {
             exp_type: body.u32("exp_type")?,
             data: body.remainder(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_multipart_has_a_full_name() {
+        for message in [MessageType::MultipartRequest, MessageType::MultipartReply] {
+            for kind in MultipartType::NAMED {
+                let want = format!("{message}.{kind}");
+                assert_eq!(full_name(message, *kind), Some(want.as_str()));
+            }
+        }
+        assert_eq!(full_name(MessageType::MultipartReply, MultipartType::Other(99)), None);
     }
 }
