@@ -165,7 +165,7 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// The hosts, by network and MAC address.
     async fn hosts(&self, filter: HostFilter, page: Page) -> Result<Listing<Host>, Problem>;
 
-    /// Every port that has an owner, by id.
+    /// Every port that has an owner, by owner.
     async fn attachments(
         &self,
         filter: AttachmentFilter,

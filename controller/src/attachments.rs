@@ -9,7 +9,7 @@ use api::values::{AttachmentId, Owner};
 use crate::intents::PortRecord;
 use crate::model::{Dpid, PortAt, PortRef, SwitchRef, spread};
 
-/// Finds ports that have an owner. The order is that of their attaching.
+/// Finds ports that have an owner.
 #[derive(Clone, Debug, Default)]
 pub struct Attachments {
     all: BTreeSet<(u64, Arc<PortAt>)>,
@@ -41,29 +41,26 @@ impl Attachments {
         }
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &PortAt> {
-        self.all.iter().map(|(_, at)| &**at)
-    }
-
-    /// Those of one owner.
+    /// Those of one owner, in the order in which they were attached.
     pub fn of(&self, owner: &Owner) -> impl Iterator<Item = &PortAt> {
         self.owners.get(owner).into_iter().flatten().map(|(_, at)| &**at)
     }
 
-    /// Those of all owners that start with `prefix`.
-    pub fn starting(&self, prefix: &str) -> impl Iterator<Item = &PortAt> {
-        // The empty prefix is no owner's name, and is that of all.
-        let from = prefix.parse::<Owner>().ok();
-        let owners = match &from {
-            Some(from) => self.owners.range(from..),
+    /// Those of all owners that start with `prefix`, by owner, from one of
+    /// them on.
+    pub fn starting<'a>(
+        &'a self,
+        prefix: &'a str,
+        from: Option<Owner>,
+    ) -> impl Iterator<Item = &'a PortAt> {
+        let first = from.filter(|from| from.as_str() > prefix).or_else(|| prefix.parse().ok());
+        let owners = match first {
+            Some(first) => self.owners.range(first..),
+            // The empty prefix is no owner, and is that of all.
             None => self.owners.range::<Owner, _>(..),
         };
-        let found: BTreeSet<_> = owners
-            .take_while(|(owner, _)| owner.as_str().starts_with(prefix))
-            .flat_map(|(_, ports)| ports)
-            .collect();
-        found.into_iter().map(|(_, at)| &**at)
+        let owners = owners.take_while(move |(owner, _)| owner.as_str().starts_with(prefix));
+        owners.flat_map(|(_, ports)| ports).map(|(_, at)| &**at)
     }
 
     /// Those that may have this id: whoever asks compares the whole.
@@ -130,17 +127,22 @@ mod tests {
         let names = |found: Vec<&PortAt>| -> Vec<String> {
             found.into_iter().map(|at| at.port.to_string()).collect()
         };
-        assert_eq!(names(all.all().collect()), ["p2", "p4", "p3", "p1"]);
         assert_eq!(names(all.of(&"k8s/a/1".parse().unwrap()).collect()), ["p4", "p1"]);
-        for (prefix, want) in [
-            ("", &["p2", "p4", "p3", "p1"][..]),
-            ("k8s/a", &["p2", "p4", "p1"]),
-            ("k8s/a/1", &["p4", "p1"]),
-            ("k8s/a/11", &[]),
-            ("k8s/b", &["p3"]),
-            ("z", &[]),
+        for (prefix, from, want) in [
+            ("", "", &["p4", "p1", "p2", "p3"][..]),
+            ("k8s/a", "", &["p4", "p1", "p2"]),
+            ("k8s/a", "k8s/a/1", &["p4", "p1", "p2"]),
+            ("k8s/a", "k8s/a/11", &["p2"]),
+            ("k8s/a", "k8s/b", &[]),
+            ("k8s/a", "k7", &["p4", "p1", "p2"]),
+            ("k8s/a/1", "", &["p4", "p1"]),
+            ("k8s/a/11", "", &[]),
+            ("", "k8s/b", &["p3"]),
+            ("z", "", &[]),
+            ("\n", "", &[]),
         ] {
-            assert_eq!(names(all.starting(prefix).collect()), want, "{prefix}");
+            let found = all.starting(prefix, from.parse().ok());
+            assert_eq!(names(found.collect()), want, "{prefix:?} {from}");
         }
         let id = id_of(&ports[0].1).unwrap();
         assert_eq!(names(all.with_age(&id).collect()), ["p1"]);

@@ -92,8 +92,6 @@ pub struct Engine {
     sessions: BTreeMap<DatapathId, Live>,
     /// Switches that hold networks nobody here knows of; left alone.
     foreign: HashSet<DatapathId>,
-    /// Switches that were read since the start: it is known what they hold.
-    mirrored: HashSet<DatapathId>,
     /// The free ports of pools that were asked for, in order.
     free_ports: HashMap<DatapathId, FreePorts>,
     /// Ports that their switch has confirmed to be gone from a network, whose
@@ -249,7 +247,6 @@ impl Engine {
             audit_interval: config.audit_interval,
             sessions: BTreeMap::new(),
             foreign: HashSet::new(),
-            mirrored: HashSet::new(),
             free_ports: HashMap::new(),
             lingering_ports: BTreeMap::new(),
             sweep_due: BTreeSet::new(),

@@ -89,6 +89,14 @@ impl Pools {
         keys.filter_map(|key| Some((&key.1, self.ports.get(key)?)))
     }
 
+    /// All ports that may still act for what they left.
+    pub fn all_releasing(&self) -> impl Iterator<Item = (DatapathId, &PortRef, &Releasing)> {
+        self.releasing.iter().filter_map(|key| {
+            let releasing = self.ports.get(key)?.releasing.as_ref()?;
+            Some((key.0, &key.1, releasing))
+        })
+    }
+
     /// Ports of a switch of which anything is remembered.
     pub fn of(&self, switch: DatapathId) -> impl Iterator<Item = (&PortRef, &PoolRecord)> {
         let from = (switch, PortRef::Number(0));
@@ -135,6 +143,7 @@ mod tests {
         assert_eq!((pools.next_use(), pools.leaves(&id)), (5, Some(network)));
         assert_eq!(pools.releasing(one).collect::<Vec<_>>(), [(&port("vhost1"), &leaving)]);
         assert_eq!((pools.releasing(two).count(), pools.of(two).count()), (0, 1));
+        assert_eq!(pools.all_releasing().map(|(id, ..)| id).collect::<Vec<_>>(), [one]);
         assert!(!pools.get(two, &port("3")).unwrap().is_ready());
 
         pools.put(one, port("vhost1"), PoolRecord { releasing: None, ..leaving });

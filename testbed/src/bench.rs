@@ -7,6 +7,7 @@ mod attach;
 mod fleet;
 mod http;
 mod numbers;
+mod pool;
 mod shape;
 
 use clap::Subcommand;
@@ -16,6 +17,8 @@ use clap::Subcommand;
 pub enum BenchArgs {
     /// Attaches of ports, acknowledged as installed
     Attach(attach::AttachArgs),
+    /// Attaches through a pool against those of a named port
+    Pool(pool::PoolArgs),
 }
 
 /// Measures and prints.
@@ -25,5 +28,6 @@ pub enum BenchArgs {
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args {
         BenchArgs::Attach(args) => attach::run(&args),
+        BenchArgs::Pool(args) => pool::run(&args),
     }
 }

@@ -88,7 +88,7 @@ fn list(body: &[u8]) -> Result<Vec<AttachmentSpec>, Problem> {
     Ok(specs)
 }
 
-/// Every port that has an owner, by id.
+/// Every port that has an owner, by owner.
 #[utoipa::path(
     get, path = "/api/v1/attachments", tag = "attachments", params(AttachmentsQuery),
     responses((status = 200, description = "A page of them.", body = Listing<Attachment>))

@@ -715,7 +715,6 @@ impl Engine {
         self.noting.switch(id, self.now);
         self.refusals.remove(&id);
         self.foreign.remove(&id);
-        self.mirrored.remove(&id);
         self.free_ports.remove(&id);
         for network in self.installed.drop_switch(id) {
             self.free_id(network);

@@ -3,8 +3,8 @@
 //!
 //! A port is free when nobody is attached to it by any reference, no switch
 //! acts for a network that it was in, and the node's side doesn't say that it
-//! isn't ready. What a switch holds that was not read since this program runs,
-//! is only assumed: then counts, too, what was stored with the detach.
+//! isn't ready. What was detached is stored with the detach itself until its
+//! switch has confirmed, so that all of this outlasts a restart (see `recall`).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -192,12 +192,6 @@ impl Engine {
 
     /// Whether a switch may still act for a network that a port isn't in.
     pub(super) fn is_releasing(&self, place: Place) -> bool {
-        let unsure = !self.mirrored.contains(&place.switch);
-        let remembered = || self.remembered(place).is_some_and(|it| it.releasing.is_some());
-        self.is_leaving(place) || (unsure && remembered())
-    }
-
-    fn is_leaving(&self, place: Place) -> bool {
         let occupant = self.accepted_sources().occupant(place);
         let wanted = occupant.and_then(|(_, port)| self.accepted_id(&port.network));
         let mut holding = self.installed.holding(place);
@@ -289,14 +283,14 @@ impl Engine {
     pub(super) fn sweep_releases(&mut self) {
         let mut records = Vec::new();
         for id in std::mem::take(&mut self.sweep_due) {
-            if !self.mirrored.contains(&id) {
+            if self.topology.switch(id).is_none() {
                 continue;
             }
             for (port, record) in self.accepted.pools().releasing(id) {
                 let at = PortAt { switch: by_id(id), port: port.clone() };
                 let place = self.topology.resolve(&at);
                 let stored = self.intents.pools().get(id, port) == Some(record);
-                if stored && !place.is_some_and(|place| self.is_leaving(place)) {
+                if stored && !place.is_some_and(|place| self.is_releasing(place)) {
                     let record = PoolRecord { releasing: None, ..record.clone() };
                     records.push(Record::PoolPort(id, port.clone(), record));
                 }
@@ -405,24 +399,19 @@ impl Engine {
         }
     }
 
-    /// The attachments that pass a filter, those attached first first.
+    /// The attachments that pass a filter, by owner and age, from one owner on.
     pub fn find_attachments<'a>(
         &'a self,
-        filter: &AttachmentFilter,
-    ) -> Vec<(&'a PortAt, &'a PortRecord)> {
+        filter: &'a AttachmentFilter,
+        from: Option<Owner>,
+    ) -> impl Iterator<Item = (&'a PortAt, &'a PortRecord)> {
         let AttachmentFilter { owner, owner_prefix } = filter;
+        let prefix = owner_prefix.as_deref().unwrap_or_default();
         let all = self.intents.attachments();
-        let found: Vec<_> = match (owner, owner_prefix) {
-            (Some(owner), _) => all.of(owner).collect(),
-            (None, Some(prefix)) => all.starting(prefix).collect(),
-            (None, None) => all.all().collect(),
-        };
-        let found = found.into_iter().filter_map(|at| Some((at, self.intents.port(at)?)));
-        let fits = |port: &PortRecord| match (&port.spec.owner, owner_prefix) {
-            (Some(owner), Some(prefix)) => owner.as_str().starts_with(prefix.as_str()),
-            (owner, _) => owner.is_some(),
-        };
-        found.filter(|(_, port)| fits(port)).collect()
+        let one = owner.iter().filter(move |owner| owner.as_str().starts_with(prefix));
+        let one = one.flat_map(|owner| all.of(owner));
+        let many = owner.is_none().then(|| all.starting(prefix, from)).into_iter().flatten();
+        one.chain(many).filter_map(|at| Some((at, self.intents.port(at)?)))
     }
 
     /// An attachment by its id.

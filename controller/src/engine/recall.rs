@@ -11,7 +11,7 @@ use tracing::info;
 use super::Engine;
 use crate::compile::compile_all;
 use crate::installed::Held;
-use crate::model::NetworkId;
+use crate::model::{NetworkId, PortAt, by_id};
 use crate::routes::routes;
 use crate::topology::{Port, Switch};
 use crate::world::{Holding, Known};
@@ -41,6 +41,7 @@ impl Engine {
         self.switches_changed = true;
         self.settle_topology(now);
         self.assume_slices();
+        self.recall_leaving();
         if !known.is_empty() {
             let links = self.topology.links().filter(|link| link.up).count();
             let networks = self.intents.networks().count();
@@ -124,6 +125,24 @@ impl Engine {
         }
         for (id, switch, slice) in assumed {
             self.installed.set(id, switch, Held { slice, ..Held::default() });
+        }
+    }
+
+    /// A detach that was stored, and not seen to be confirmed: the port's
+    /// switch may still act for the network that it left.
+    fn recall_leaving(&mut self) {
+        let leaving = self.intents.pools().all_releasing().map(|(id, port, releasing)| {
+            (PortAt { switch: by_id(id), port: port.clone() }, releasing.network)
+        });
+        for (at, id) in leaving.collect::<Vec<_>>() {
+            let Some(place) = self.topology.resolve(&at) else { continue };
+            let freed = !self.has_id(id) && !self.ids.is_releasing(id);
+            if freed || self.sources().occupant(place).is_some() {
+                continue;
+            }
+            let mut held = self.installed.get(id, place.switch).cloned().unwrap_or_default();
+            held.slice.edges.insert(place.port);
+            self.installed.set(id, place.switch, held);
         }
     }
 }

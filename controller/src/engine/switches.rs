@@ -101,7 +101,6 @@ impl Engine {
         self.retries.retain(|(.., switch)| *switch != id);
         self.next_retry.remove(&id);
         self.mirror(id, lifted);
-        self.mirrored.insert(id);
         self.sweep_due.insert(id);
         self.settle_base(id);
         self.refresh_ports(id);

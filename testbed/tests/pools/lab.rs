@@ -16,8 +16,9 @@ pub struct Lab {
     // The switches end before what they run on.
     switches: BTreeMap<String, EmbeddedSwitch>,
     fabric: EmbeddedFabric,
-    runtime: tokio::runtime::Runtime,
-    pub controller: Controller,
+    pub runtime: tokio::runtime::Runtime,
+    /// There, but while it is restarted.
+    controller: Option<Controller>,
 }
 
 impl Lab {
@@ -29,13 +30,33 @@ impl Lab {
             switches: BTreeMap::new(),
             fabric: EmbeddedFabric::new().without_capture(),
             runtime: runtime.unwrap(),
-            controller: Controller::start(([127, 0, 0, 1], 0).into()).unwrap(),
+            controller: Some(Controller::start(([127, 0, 0, 1], 0).into()).unwrap()),
         };
         for (id, (name, ports)) in (1..).zip(switches) {
             lab.add(id, name, ports);
         }
-        lab.controller.wait_for_switches(switches.len()).unwrap();
+        lab.controller().wait_for_switches(switches.len()).unwrap();
         lab
+    }
+
+    pub fn controller(&self) -> &Controller {
+        self.controller.as_ref().unwrap()
+    }
+
+    /// Ends the controller as `kill -9` does, and starts it again on its data; `between` is done in between.
+    pub fn kill_and_restart(&mut self, between: impl FnOnce(&Self)) {
+        let controller = self.controller.take().unwrap();
+        let between = || {
+            between(self);
+            Ok(())
+        };
+        self.controller = Some(controller.kill_and_restart_after(between).unwrap());
+    }
+
+    /// The same in order.
+    pub fn restart(&mut self) {
+        let controller = self.controller.take().unwrap();
+        self.controller = Some(controller.restart().unwrap());
     }
 
     /// One switch with `vhost1` to this, and `eth0`.
@@ -45,7 +66,7 @@ impl Lab {
         let ports: Vec<_> = vhosts.chain([(999_999, "eth0".to_owned())]).collect();
         let ports: Vec<_> = ports.iter().map(|(number, name)| (*number, name.as_str())).collect();
         lab.add(1, "worker-1", &ports);
-        lab.controller.wait_for_switches(1).unwrap();
+        lab.controller().wait_for_switches(1).unwrap();
         lab
     }
 
@@ -53,7 +74,7 @@ impl Lab {
         let ports = ports.iter().map(|(number, name)| PortSpec::new(*number, *name));
         let datapath = Datapath::new(id, name, ports);
         let _inside = self.runtime.enter();
-        let switch = self.fabric.add(self.controller.openflow(), datapath);
+        let switch = self.fabric.add(self.controller().openflow(), datapath);
         self.switches.insert(name.to_owned(), switch);
     }
 
@@ -82,22 +103,22 @@ impl Lab {
     }
 
     pub fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.controller.rest().call(method, &format!("/api/v1{path}"), body).unwrap()
+        self.controller().rest().call(method, &format!("/api/v1{path}"), body).unwrap()
     }
 
     /// What is at a path.
     pub fn get(&self, path: &str) -> Value {
-        let answer = self.controller.rest().get(&format!("/api/v1{path}")).unwrap();
+        let answer = self.controller().rest().get(&format!("/api/v1{path}")).unwrap();
         assert_eq!(answer.status, 200, "{answer}");
         answer.body
     }
 
     pub fn delete(&self, path: &str) -> Answer {
-        self.controller.rest().send("DELETE", &format!("/api/v1{path}"), None).unwrap()
+        self.controller().rest().send("DELETE", &format!("/api/v1{path}"), None).unwrap()
     }
 
     pub fn network(&self, name: &str) {
-        self.controller.create_network(name).unwrap();
+        self.controller().create_network(name).unwrap();
     }
 
     /// Asks for a port of a switch's pool.

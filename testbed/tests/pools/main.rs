@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod commands;
+mod crowd;
 mod lab;
 mod owners;
 mod picking;
+mod restart;
