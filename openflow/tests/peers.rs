@@ -87,3 +87,38 @@ fn errors_of_earlier_versions_are_not_given_the_names_of_later_ones() {
         assert_eq!(error.code.to_string(), text, "{name}");
     }
 }
+
+/// Padding says nothing: a peer that fills it with something else is understood all the same, and what we
+/// write for it has zeros there.
+#[test]
+fn padding_of_other_bytes_is_read_and_written_as_zeros() {
+    let cases = [
+        (
+            "role_request",
+            "04180018 00000001 00000002 deadbeef 0000000000000009",
+            "04180018 00000001 00000002 00000000 0000000000000009",
+        ),
+        (
+            "a match, an instruction and an action",
+            "040e0058 00000001 0000000000000001 0000000000000000 0000 0000 0000 0005 ffffffff ffffffff ffffffff 0000 beef \
+             0001 000a 80000a02 0800 feedbeeffeed 0004 0018 cafecafe 0000 0010 00000002 ffff 010203040506",
+            "040e0058 00000001 0000000000000001 0000000000000000 0000 0000 0000 0005 ffffffff ffffffff ffffffff 0000 0000 \
+             0001 000a 80000a02 0800 000000000000 0004 0018 00000000 0000 0010 00000002 ffff 000000000000",
+        ),
+        (
+            "table features, whose property is padded",
+            "04120058 00000001 000c 0000 11111111 0048 03 2222222222 \
+             6e616d65 00000000 0000000000000000 0000000000000000 0000000000000000 \
+             0000000000000000 0000000000000000 00000000 00000007 0002 0005 09 333333",
+            "04120058 00000001 000c 0000 00000000 0048 03 0000000000 \
+             6e616d65 00000000 0000000000000000 0000000000000000 0000000000000000 \
+             0000000000000000 0000000000000000 00000000 00000007 0002 0005 09 000000",
+        ),
+    ];
+    for (name, theirs, ours) in cases {
+        let theirs =
+            Message::decode(bytes(theirs).into()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(theirs, exact(name, ours), "{name}");
+        assert_eq!(theirs.encode().unwrap(), bytes(ours), "{name}");
+    }
+}
