@@ -1,5 +1,6 @@
 //! Test labs.
 pub mod bench;
+pub mod chaos;
 pub mod controller;
 pub mod demo;
 pub mod error;

@@ -19,12 +19,16 @@ enum Command {
     /// How long the controller takes, and where
     #[command(subcommand)]
     Bench(testbed::bench::BenchArgs),
+    /// Everything around the controller fails, and it is held to what it acknowledged
+    #[command(subcommand)]
+    Chaos(testbed::chaos::ChaosArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(args) => testbed::demo::run(args).map_err(anyhow::Error::from),
         Command::Bench(args) => testbed::bench::run(args),
+        Command::Chaos(args) => testbed::chaos::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -85,6 +85,22 @@ impl Controller {
         self.list("/api/v1/links")
     }
 
+    /// All networks it has.
+    ///
+    /// # Errors
+    /// [`LabError`] when they can't be listed.
+    pub fn networks(&self) -> Result<Vec<Network>> {
+        self.list("/api/v1/networks")
+    }
+
+    /// The ports of a network.
+    ///
+    /// # Errors
+    /// [`LabError`] when there is no such network.
+    pub fn ports(&self, network: &str) -> Result<Vec<Port>> {
+        self.list(&format!("/api/v1/networks/{network}/ports"))
+    }
+
     /// All hosts it knows.
     ///
     /// # Errors
