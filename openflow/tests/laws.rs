@@ -264,11 +264,20 @@ fn what_has_no_name_is_carried() {
 #[test]
 #[ignore = "writes files"]
 fn write_seeds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    std::fs::create_dir_all(&folder).unwrap();
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let write = |folder: &str, name: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(fuzz.join(folder)).unwrap();
+        std::fs::write(fuzz.join(folder).join(name), bytes).unwrap();
+    };
     // Errors differ in two numbers alone: one of them is enough.
     let wanted = |name: &str| !name.starts_with("error.OFP") || name == "error.OFPBRC_BAD_LEN";
     for (name, bytes) in seeds().into_iter().filter(|(name, _)| wanted(name)) {
-        std::fs::write(folder.join(name), bytes).unwrap();
+        write("seeds", &name, &bytes);
+        if name.starts_with("multipart_") {
+            let mut more = bytes.clone();
+            more[11] |= 1;
+            // The size of the chunks first.
+            write("seeds-stream", &name, &[&[16], &more[..], &more[..], &bytes[..]].concat());
+        }
     }
 }
