@@ -3,7 +3,7 @@
 //!
 //! Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use api::name::SwitchRef;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::names::{CLUSTER, DEFINITION, DEFINITION_UID, RESOURCE, SHARED};
 use crate::networks::{Definition, Definitions, Key, Kind};
 use crate::owners::Cluster;
+use crate::plan::usurped;
 use crate::world::World;
 
 /// What is to be done about a network.
@@ -131,6 +132,34 @@ pub fn advertised(
     nodes
 }
 
+/// Nodes whose side says which ports are ready: the port of a pod that runs
+/// there isn't, and it wasn't us who said so.
+pub fn sides(
+    cluster: &Cluster,
+    world: &World,
+    definitions: &Definitions,
+    switches: &[Switch],
+    attachments: &[Attachment],
+) -> BTreeSet<String> {
+    let usurped: BTreeSet<(String, String)> = world
+        .pods()
+        .filter_map(|pod| Some((pod.node.clone()?, usurped(definitions, pod)?.vhost())))
+        .collect();
+    let says = |attachment: &Attachment| {
+        let (key, _) = cluster.read(&attachment.owner)?;
+        let pod = world.pod(&key).filter(|pod| pod.started && !pod.ended)?;
+        let node = pod.node.as_ref()?;
+        let switch = switches.iter().find(|it| {
+            it.name.as_ref().is_some_and(|name| SwitchRef::from(name.clone()) == attachment.switch)
+        })?;
+        let port = attachment.port.to_string();
+        let there = switch.ports.iter().find(|it| it.name.to_string() == port)?;
+        let ours = usurped.contains(&(node.clone(), port));
+        (there.ready == Some(false) && !ours).then(|| node.clone())
+    };
+    attachments.iter().filter_map(says).collect()
+}
+
 /// The merge patch of a node's status that advertises so many ports. Both
 /// numbers: the kubelet makes the second from the first.
 pub fn node_patch(ports: u64) -> Value {
@@ -242,6 +271,31 @@ mod tests {
         assert_eq!(ask(&[1], &[attachment("asks", 1)]), n1(3), "the scheduler counts it itself");
         assert_eq!(ask(&[1, 2], &[attachment("asks", 1), attachment("static", 2)]), n1(2));
         assert_eq!(ask(&[3], &[]), n1(2), "an operator's");
+    }
+
+    #[test]
+    fn a_nodes_side_is_known_by_what_it_says_of_ports_in_use() {
+        let mut world = World::default();
+        let pod = |uid: &str, phase: &str| {
+            let pod = json!({"metadata": {"namespace": "shop", "name": uid, "uid": uid,
+                    "annotations": {NETWORKS: "blue"}},
+                "spec": {"nodeName": "n1", "containers": []},
+                "status": {"phase": phase, "podIP": "10.0.0.1"}});
+            serde_json::from_value(pod).unwrap()
+        };
+        world.on_pod(Event::Apply(pod("runs", "Running")));
+        world.on_pod(Event::Apply(pod("ended", "Succeeded")));
+        let ask = |ready: Option<bool>, uid: &str| {
+            let mut switch = switch("n1", &[1]);
+            switch.ports[0].ready = ready;
+            let none = Definitions::default();
+            sides(&cluster(), &world, &none, &[switch], &[attachment(uid, 1)])
+        };
+        let n1 = BTreeSet::from(["n1".to_owned()]);
+        assert_eq!(ask(Some(false), "runs"), n1);
+        assert_eq!(ask(Some(true), "runs"), BTreeSet::new());
+        assert_eq!(ask(None, "runs"), BTreeSet::new());
+        assert_eq!(ask(Some(false), "ended"), BTreeSet::new(), "we said so ourselves");
     }
 
     #[test]

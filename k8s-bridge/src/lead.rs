@@ -175,13 +175,17 @@ impl Lead {
     async fn compare(&self) -> anyhow::Result<()> {
         let bridge = &self.bridge;
         let attachments = bridge.controller.attachments(&bridge.cluster).await?;
-        let marked = self.compare_pods(&attachments);
-        let networks = self.compare_networks().await;
         let switches = bridge.controller.client().switches().await?;
         let wanted = {
-            let world = self.world.lock();
+            let mut world = self.world.lock();
+            let definitions = bridge.catalog.known();
+            let sides =
+                fabric::sides(&bridge.cluster, &world, &definitions, &switches, &attachments);
+            world.saw_sides(sides);
             fabric::advertised(&bridge.cluster, &world, &switches, &attachments)
         };
+        let marked = self.compare_pods(&attachments);
+        let networks = self.compare_networks().await;
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         self.nodes.notify_one();
         metrics::counter!("isolane_bridge_comparisons_total").increment(1);
@@ -212,6 +216,7 @@ impl Lead {
             let facts: Option<Arc<Facts>> = world.pod(&key).cloned();
             let stranded =
                 |facts: &Facts| facts.node.as_ref().is_some_and(|node| world.lacks_node(node));
+            let side = |node: &String| world.has_side(node);
             let life = match facts.as_deref() {
                 Some(facts) if stranded(facts) => Life::WithoutNode(facts),
                 Some(facts) => Life::There(facts),
@@ -224,7 +229,8 @@ impl Lead {
                 held: held.get(&key).map(Vec::as_slice).unwrap_or_default(),
                 declared: &declared,
                 definitions: &definitions,
-                marks: bridge.marks,
+                marks: bridge.marks
+                    && !facts.as_ref().and_then(|facts| facts.node.as_ref()).is_some_and(side),
                 now,
             };
             // What is only to be told was told when the pod changed.

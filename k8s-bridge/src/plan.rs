@@ -149,7 +149,7 @@ fn marked(view: &View<'_>, pod: &Facts) -> impl Iterator<Item = (SwitchRef, Port
     {
         names.extend(ports.iter().map(|port| port.port.clone()));
     }
-    if let Some(pair) = usurped(view, pod) {
+    if let Some(pair) = usurped(view.definitions, pod) {
         names.push(pair.vhost());
     }
     let switch: Option<SwitchRef> = pod.node.as_ref().and_then(|node| node.parse().ok());
@@ -157,12 +157,13 @@ fn marked(view: &View<'_>, pod: &Facts) -> impl Iterator<Item = (SwitchRef, Port
 }
 
 /// The pool interface that a pod names without having got it from us.
-fn usurped(view: &View<'_>, pod: &Facts) -> Option<Pair> {
-    if pod.mirror || pod.record.is_some() || pod.node.is_none() {
+pub fn usurped(definitions: &Definitions, pod: &Facts) -> Option<Pair> {
+    let given = pod.record.as_ref().and_then(|record| record.ports_for(pod, &[], definitions));
+    if pod.mirror || given.is_some() || pod.node.is_none() {
         return None;
     }
     let annotation = Annotation::parse(pod.networks.as_ref()?).ok()?;
-    match view.definitions.resolve(&annotation, &view.key.namespace) {
+    match definitions.resolve(&annotation, &pod.key.namespace) {
         Asked::Interface { pair, .. } => Some(pair),
         _ => None,
     }

@@ -112,7 +112,7 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     compare: u64,
-    /// The nodes' side runs on every node, and says which pool ports are ready
+    /// Leave it to the nodes' side to say which pool ports are ready
     #[arg(long, env = "ISOLANE_NODE_SIDE")]
     node_side: bool,
 }

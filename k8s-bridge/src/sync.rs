@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use api::error::ProblemKind;
 use api::name::{PortRef, SwitchRef};
-use api::types::{Attachment, PortSpec, Wait};
+use api::types::{Attachment, PortSpec, SwitchPort, Wait};
 use api::values::{NetworkName, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
@@ -81,6 +81,7 @@ impl Bridge {
             Alive::There(facts) | Alive::WithoutNode(facts) => Some(facts),
             Alive::Gone(last) => last.as_ref(),
         };
+        let node = facts.and_then(|facts| facts.node.as_ref());
         let declared = match &alive {
             Alive::There(facts) if !facts.status.is_empty() => self.declared(&held).await?,
             _ => HashMap::new(),
@@ -94,7 +95,7 @@ impl Bridge {
             held: &held,
             declared: &declared,
             definitions: &definitions,
-            marks: self.marks,
+            marks: self.marks && !node.is_some_and(|node| world.lock().has_side(node)),
             now: now(),
         };
         let mut trouble = None;
@@ -199,18 +200,10 @@ impl Bridge {
         let pod = facts.map(|facts| facts.name.as_str()).unwrap_or_default();
         let namespace = key.namespace.as_str();
         match step {
-            Step::NotReady(switch, port) => {
-                self.controller.mark(&switch, &port, false).await?;
-            }
+            Step::NotReady(switch, port) => self.controller.mark(&switch, &port, false).await?,
             Step::Ready(switch, port) => {
-                let known = self.controller.client().switch(&switch).await;
-                let is_held = known.is_ok_and(|known| {
-                    known
-                        .ports
-                        .iter()
-                        .any(|p| PortRef::from(p.name.clone()) == port && p.network.is_some())
-                });
-                if !is_held {
+                let held = self.pool_port(&switch, &port).await?;
+                if held.is_none_or(|port| port.network.is_none()) {
                     self.controller.mark(&switch, &port, true).await?;
                 }
             }
@@ -245,6 +238,21 @@ impl Bridge {
             }
         }
         Ok(())
+    }
+
+    /// A port as its switch reports it.
+    async fn pool_port(
+        &self,
+        switch: &SwitchRef,
+        port: &PortRef,
+    ) -> anyhow::Result<Option<SwitchPort>> {
+        match self.controller.client().switch(switch).await {
+            Ok(known) => {
+                Ok(known.ports.into_iter().find(|it| PortRef::from(it.name.clone()) == *port))
+            }
+            Err(error) if is(&error, ProblemKind::SwitchNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn put(

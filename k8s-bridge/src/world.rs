@@ -26,6 +26,8 @@ pub struct World {
     nodes_listed: bool,
     /// Nodes that were there and are gone.
     nodes_gone: HashSet<String>,
+    /// Nodes whose side was seen to say which ports are ready.
+    sides: HashSet<String>,
 }
 
 /// A node.
@@ -88,6 +90,16 @@ impl World {
         self.nodes_listed
             && !self.nodes.contains_key(name)
             && (self.nodes_gone.contains(name) || !self.nodes.is_empty())
+    }
+
+    /// Whether a node's side says which of its ports are ready.
+    pub fn has_side(&self, node: &str) -> bool {
+        self.sides.contains(node)
+    }
+
+    /// These nodes' sides were seen at work.
+    pub fn saw_sides(&mut self, nodes: impl IntoIterator<Item = String>) {
+        self.sides.extend(nodes);
     }
 
     /// A pod that is gone has been settled.

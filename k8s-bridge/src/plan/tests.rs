@@ -212,6 +212,11 @@ fn a_pool_interface_that_a_pod_named_itself_is_kept_back_until_it_is_gone() {
     let rogue = on("n1", json!({NETWORKS: "default/vpod3"}), json!({}));
     assert_eq!(story.there(&rogue, &[]), "not-ready n1/vhost3; tell PoolInterfaceNamed");
     assert_eq!(told(&story.steps(Life::Gone(Some(&rogue)), &[])), "ready n1/vhost3");
+    // A record that is not to be believed makes it no better.
+    let forged = json!({NETWORKS: "default/vpod3", RECORD: blue().replace("n1", "n2")});
+    let rogue = on("n1", forged, json!({}));
+    assert_eq!(story.there(&rogue, &[]), "not-ready n1/vhost3; tell PoolInterfaceNamed");
+    assert_eq!(told(&story.steps(Life::Gone(Some(&rogue)), &[])), "ready n1/vhost3");
 }
 
 #[test]

@@ -4,6 +4,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod away;
+mod bridge_bindings;
+mod bridge_duties;
+mod bridge_lives;
 mod churn;
 mod cluster;
 mod full_pool;

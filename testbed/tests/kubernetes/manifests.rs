@@ -78,10 +78,8 @@ fn every_manifest_passes_a_dry_run_on_every_api_server() -> Checked {
         }
         // What there is to choose.
         let scratch = tempfile::tempdir().map_err(|source| LabError::io("a folder", source))?;
-        let chosen = format!(
-            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [deploy]\n\
-             components: [deploy/components/ephemeral, deploy/components/userspace-switch]\n"
-        );
+        let chosen = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [deploy]\n\
+                      components: [deploy/components/ephemeral, deploy/components/userspace-switch]\n";
         let copied =
             Command::new("cp").arg("-r").arg(deploy()).arg(scratch.path().join("deploy")).status();
         assert!(copied.is_ok_and(|status| status.success()));
