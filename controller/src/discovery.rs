@@ -2,8 +2,7 @@
 //! port and are heard at another.
 //!
 //! Pure: time comes in as `now`, nonces come in as values. A link counts once
-//! it is heard both ways. A port that hears two neighbours, or is heard by two,
-//! isn't used: either something shared is between (a hub, a relay), or somebody
+//! it is heard both ways. A port that hears two neighbours isn't used: either something shared is between (a hub, a relay), or somebody
 //! plays. What is heard must be signed, and fresh: its nonce left that very port
 //! within `limit`. While a switch of a link isn't connected, silence says nothing.
 
@@ -233,33 +232,41 @@ impl Discovery {
         !silent.is_empty()
     }
 
-    /// The links that were heard both ways, and whose ends hear nobody else and
-    /// are heard by nobody else.
-    pub fn links(&self) -> BTreeSet<(Place, Place)> {
+    /// The links that were heard both ways, and whose ends hear nobody else. One
+    /// that isn't `known` yet must not be heard anywhere else either: a hub is no
+    /// link, not even until its third port speaks. A link that is known stays,
+    /// whoever listens in and passes on what crosses it.
+    pub fn links(&self, known: impl Fn(Place, Place) -> bool) -> BTreeSet<(Place, Place)> {
         let alone = |at: Place| self.heard_at.get(&at).is_some_and(|places| places.len() == 1);
         let pairs = self.heard.keys().filter_map(|&at| {
             let from = self.only_neighbour(at)?;
             let mutual = self.only_neighbour(from) == Some(at);
-            (mutual && alone(at) && alone(from)).then(|| (at.min(from), at.max(from)))
+            let pair = (at.min(from), at.max(from));
+            (mutual && ((alone(at) && alone(from)) || known(pair.0, pair.1))).then_some(pair)
         });
         pairs.collect()
     }
 
-    /// Ports that hear more than one neighbour, or are heard by more than one.
+    /// Ports that hear more than one neighbour.
     pub fn ambiguous(&self) -> impl Iterator<Item = (Place, Vec<Place>)> {
-        let hear = self.heard.iter().map(|(at, from)| (*at, from.keys().copied().collect()));
-        let heard = self.heard_at.iter().map(|(from, at)| (*from, at.iter().copied().collect()));
-        hear.chain(heard).filter(|(_, others): &(Place, Vec<Place>)| others.len() > 1)
+        let several = self.heard.iter().filter(|(_, from)| from.len() > 1);
+        several.map(|(at, from)| (*at, from.keys().copied().collect()))
     }
 
-    /// Ports that hear a neighbour which doesn't hear them, for longer than a
-    /// link may be silent: somebody relays, or the link works one way only.
+    /// Ports that are heard at more than one.
+    pub fn overheard(&self) -> impl Iterator<Item = (Place, Vec<Place>)> {
+        let several = self.heard_at.iter().filter(|(_, at)| at.len() > 1);
+        several.map(|(from, at)| (*from, at.iter().copied().collect()))
+    }
+
+    /// Ports that hear a neighbour which doesn't hear them, for half the time
+    /// that a link may be silent: somebody relays, or the link works one way only.
     pub fn one_sided(&self, now: Instant) -> impl Iterator<Item = (Place, Place)> {
         let each = self.heard.iter().flat_map(|(at, from)| from.iter().map(move |it| (*at, it)));
         let back = |at: Place, from: Place| {
             self.heard.get(&from).is_some_and(|neighbours| neighbours.contains_key(&at))
         };
-        let old = move |times: &Times| now.duration_since(times.first) > self.timing.limit;
+        let old = move |times: &Times| now.duration_since(times.first) > self.timing.limit / 2;
         each.filter(move |(at, (from, times))| old(times) && !back(*at, **from))
             .map(|(at, (from, _))| (at, *from))
     }
@@ -307,6 +314,10 @@ mod tests {
             self.discovery.hear(at, &announcement, self.now)
         }
 
+        fn links(&self) -> BTreeSet<(Place, Place)> {
+            self.discovery.links(|_, _| false)
+        }
+
         fn pass(&mut self, seconds: u64) -> bool {
             self.now += Duration::from_secs(seconds);
             self.discovery.expire(self.now, |_| true)
@@ -318,7 +329,7 @@ mod tests {
         let (a, b) = (place(1, 1), place(2, 1));
         let mut bench = Bench::new(&[a, b]);
         assert_eq!(bench.cross(a, b), Heard::New);
-        assert!(bench.discovery.links().is_empty(), "one way only");
+        assert!(bench.links().is_empty(), "one way only");
         assert_eq!(bench.discovery.one_sided(bench.now).count(), 0, "the other way may come yet");
         bench.pass(3);
         bench.cross(a, b);
@@ -326,13 +337,13 @@ mod tests {
         let one_sided: Vec<_> = bench.discovery.one_sided(bench.now).collect();
         assert_eq!(one_sided, [(b, a)]);
         assert_eq!(bench.cross(b, a), Heard::New);
-        assert_eq!(bench.discovery.links(), BTreeSet::from([(a, b)]));
+        assert_eq!(bench.links(), BTreeSet::from([(a, b)]));
         assert_eq!(bench.discovery.one_sided(bench.now).count(), 0);
         bench.cross(a, b);
         assert!(!bench.pass(4));
         assert_eq!(bench.cross(a, b), Heard::Known);
         assert!(bench.pass(1), "b is silent for more than the limit");
-        assert!(bench.discovery.links().is_empty());
+        assert!(bench.links().is_empty());
     }
 
     #[test]
@@ -344,7 +355,7 @@ mod tests {
         bench.now += Duration::from_secs(60);
         assert!(!bench.discovery.expire(bench.now, |switch| switch != DatapathId(2)));
         assert!(!bench.pass(3));
-        assert_eq!(bench.discovery.links().len(), 1, "it gets a whole limit to be heard again");
+        assert_eq!(bench.links().len(), 1, "it gets a whole limit to be heard again");
     }
 
     #[test]
@@ -382,8 +393,10 @@ mod tests {
         assert_eq!(bench.discovery.hear(b, &from_a, bench.now), Heard::New);
         assert_eq!(bench.discovery.hear(c, &from_a, bench.now), Heard::SecondListener(b));
         bench.cross(b, a);
-        assert!(bench.discovery.links().is_empty());
-        assert!(bench.discovery.ambiguous().any(|(at, _)| at == a));
+        assert!(bench.links().is_empty());
+        assert!(bench.discovery.overheard().any(|(at, _)| at == a));
+        let known = bench.discovery.links(|one, other| (one, other) == (a, b));
+        assert_eq!(known.len(), 1, "who listens in can't take a known link down");
     }
 
     #[test]
@@ -399,7 +412,7 @@ mod tests {
         bench.cross(b, a);
         let relayed = bench.announce(c);
         assert_eq!(bench.discovery.hear(b, &relayed, bench.now), Heard::SecondNeighbour(a));
-        assert!(bench.discovery.links().is_empty(), "a port with two neighbours isn't used");
-        assert!(bench.discovery.ambiguous().any(|(at, _)| at == b));
+        assert!(bench.links().is_empty(), "a port with two neighbours isn't used");
+        assert_eq!(bench.discovery.ambiguous().count(), 1);
     }
 }

@@ -121,8 +121,12 @@ pub struct Engine {
     announced: HashMap<Place, u32>,
     /// Ports where so many were heard that none is listened to, until when.
     deaf: BTreeMap<Place, Instant>,
-    /// MACs that metrics name.
-    named: HashSet<(NetworkId, MacAddr)>,
+    /// What each enforced port sent in vain, as last counted.
+    denied: BTreeMap<Place, u64>,
+    /// Why the last session of a switch that is away ended.
+    ended: BTreeMap<DatapathId, String>,
+    /// Claims of MACs, by the claiming port, that metrics name.
+    named: HashSet<(Place, MacAddr)>,
     /// Ports on which something was heard that should not be.
     alarms: BTreeMap<Place, Alarm>,
     dirty: Dirty,
@@ -264,6 +268,8 @@ impl Engine {
             muted: BTreeMap::new(),
             announced: HashMap::new(),
             deaf: BTreeMap::new(),
+            denied: BTreeMap::new(),
+            ended: BTreeMap::new(),
             named: HashSet::new(),
             alarms: BTreeMap::new(),
             dirty: Dirty::default(),

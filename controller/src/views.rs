@@ -118,6 +118,15 @@ pub fn is_member(network: &Network, place: Place) -> bool {
     network.members.get(&place.switch).is_some_and(|ports| ports.contains_key(&place.port))
 }
 
+/// Two switches whose members can't reach each other.
+pub fn split(network: &Network, graph: &Graph) -> Option<(DatapathId, DatapathId)> {
+    let mut switches = network.members.keys().copied();
+    let first = switches.next()?;
+    switches
+        .find(|other| graph.next_hop(network.id, *other, first).is_none())
+        .map(|other| (first, other))
+}
+
 /// Pairs of switches whose members can't hear each other, though there are
 /// links between them, because no VLAN tag is left for this network.
 pub fn cut_for_want_of_tags(network: &Network, graph: &Graph) -> Option<(DatapathId, DatapathId)> {

@@ -5,12 +5,13 @@
 //! flow is gone which nobody here removed. What changed while it was read is
 //! left to the next time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use openflow::{DatapathId, FlowRemoved, PortNo};
+use openflow::{DatapathId, FlowRemoved, FlowStats, PortNo};
 use tracing::{info, warn};
 
+use super::learning::labels;
 use super::{Engine, Pending};
 use crate::base::{self, BaseRule};
 use crate::cookie::Cookie;
@@ -165,6 +166,7 @@ impl Engine {
                 return;
             }
         };
+        self.note_denied(id, &tables.flows, now);
         let mut lifted = lift(&tables.flows, &tables.groups);
         let mut left = false;
         let mut all = self.installed.networks_on(id);
@@ -216,6 +218,34 @@ impl Engine {
         live.base_backoff = Duration::ZERO;
         if live.trouble.take().is_some() {
             info!(switch = %id, "the switch took its own flows");
+        }
+    }
+
+    /// What enforced ports sent that they may not: flows of table 1 that drop count it.
+    fn note_denied(&mut self, id: DatapathId, flows: &[FlowStats], now: Instant) {
+        let mut counts: BTreeMap<Place, u64> = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| flow.table_id.0 == 1 && flow.instructions.is_empty())
+        {
+            if let Some(port) = flow.match_.in_port_field() {
+                *counts.entry(Place::new(id, port.value)).or_default() += flow.packet_count;
+            }
+        }
+        self.denied.retain(|place, _| place.switch != id || counts.contains_key(place));
+        for (place, count) in counts {
+            let before = self.denied.insert(place, count).unwrap_or(0);
+            // A flow that was written anew counts from zero.
+            let more = if count >= before { count - before } else { count };
+            if more == 0 {
+                continue;
+            }
+            let (switch, port) = labels(place);
+            metrics::counter!("isolane_frames_denied_total", "switch" => switch, "port" => port)
+                .increment(more);
+            let what = "sends frames that its list of MACs and addresses doesn't allow";
+            if self.alarm(place, what.to_owned(), now) {
+                warn!(switch = %id, port = %place.port, frames = more,
+                    "the port sends what its list of MACs and addresses doesn't allow; it is dropped");
+            }
         }
     }
 

@@ -714,6 +714,7 @@ impl Engine {
         self.unseen.remove(id);
         self.noting.switch(id, self.now);
         self.refusals.remove(&id);
+        self.ended.remove(&id);
         self.foreign.remove(&id);
         self.free_ports.remove(&id);
         for network in self.installed.drop_switch(id) {

@@ -37,7 +37,7 @@ const DEAF: Duration = Duration::from_secs(5);
 const MOST_PROBES: usize = 16;
 /// Of these, counters that one switch is asked for at a time.
 const READS: usize = 16;
-/// MACs that are named in metrics; more are counted together.
+/// MACs, each at a port, that are named in metrics; more are counted together.
 const NAMED: usize = 1000;
 
 /// How long an alarm stands after its cause was last seen.
@@ -61,7 +61,7 @@ pub(super) struct Probe {
     due: Option<Instant>,
     packets: Option<u64>,
     begun: Instant,
-    /// When the counter was first seen as it is.
+    /// When the owner was last found talking.
     changed: Instant,
 }
 
@@ -139,7 +139,7 @@ impl Engine {
                 self.count_refused(from, "second_neighbour");
                 if self.quiet.allows(("second_neighbour", from), now) {
                     warn!(switch = %from.switch, port = %from.port, one = %other, other = %at,
-                        "the port is heard by two neighbours and isn't used: a hub, or a relay?");
+                        "the port is heard at two others: a hub, or a relay?");
                 }
                 self.topology_changed(now);
             }
@@ -234,6 +234,10 @@ impl Engine {
         match self.hosts.hear(network, mac, at, limit, SystemTime::now()) {
             Verdict::NotAHost => {}
             Verdict::Known => {
+                if let Some(probe) = self.probes.get_mut(&(network, mac)).filter(|it| it.old == at)
+                {
+                    probe.changed = now;
+                }
                 let held = self.installed.get(network, at.switch);
                 let source = Source::Learnt(at.port, mac);
                 if held.is_some_and(|held| {
@@ -253,7 +257,7 @@ impl Engine {
                         .increment(1);
                     warn!(network = %network, switch = %at.switch, port = %at.port, %mac, limit, "the network knows as many MACs as it may; frames are flooded");
                 }
-                self.mark(network);
+                self.mark_learnt(network, now);
             }
             Verdict::Claim(old) => self.on_claim(network, mac, old, at, now),
         }
@@ -352,9 +356,9 @@ impl Engine {
         claimant: Place,
         now: Instant,
     ) {
-        let named = self.named.contains(&(network, mac)) || self.named.len() < NAMED;
+        let named = self.named.contains(&(claimant, mac)) || self.named.len() < NAMED;
         if named {
-            self.named.insert((network, mac));
+            self.named.insert((claimant, mac));
         }
         let (switch, port) = labels(claimant);
         let text = if named { mac.to_string() } else { "others".to_owned() };
@@ -418,11 +422,10 @@ impl Engine {
             let learnt = Rule::Source(Source::Learnt(probe.old.port, mac));
             rule_of(flow).is_some_and(|(id, rule)| id == network && rule == learnt)
         });
-        let Some(packets) = flow.map(|flow| flow.packet_count) else {
-            return self.move_host(network, mac, probe.old, probe.claimant, now);
-        };
-        if probe.packets != Some(packets) {
-            probe.packets = Some(packets);
+        // Where it isn't there (yet), the owner's frames come up instead.
+        let packets = flow.map(|flow| flow.packet_count);
+        if packets.is_some() && probe.packets != packets {
+            probe.packets = packets;
             probe.changed = now;
         }
         if now.duration_since(probe.changed) >= SILENCE {
@@ -466,7 +469,7 @@ impl Engine {
         if self.hosts.age_out(network, mac, Place::new(switch, port)) {
             debug!(network = %network, %mac, "aged out");
         }
-        self.mark(network);
+        self.mark_learnt(network, now);
     }
 }
 

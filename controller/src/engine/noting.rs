@@ -173,7 +173,7 @@ impl Engine {
     }
 
     fn facts_of_links(&self, facts: &mut Vec<Fact>) {
-        let heard = self.discovery.links();
+        let heard = self.heard_links();
         let links = self.topology.links().filter_map(|link| {
             let ends = (link.a, link.b);
             let worth = !link.declared || self.topology.is_proven(ends);

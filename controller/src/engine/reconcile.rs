@@ -25,7 +25,7 @@ use crate::plan::{self, Phase, State};
 use crate::routes::routes;
 use crate::slice::Slice;
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
-use crate::views::{Standing, cut_for_want_of_tags, is_member};
+use crate::views::{Standing, cut_for_want_of_tags, is_member, split};
 
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
@@ -81,6 +81,8 @@ pub(super) struct Report {
     pub declared: HashMap<MacAddr, Place>,
     /// What each switch should hold and can't be told or didn't accept.
     pub behind: BTreeMap<DatapathId, String>,
+    /// Two switches with members that can't reach each other, if there are any.
+    pub split: Option<(DatapathId, DatapathId)>,
     /// Why the network can't work as wanted, if so.
     pub degraded: Option<String>,
     /// What switches refused, until they take it.
@@ -610,8 +612,18 @@ impl Engine {
                 self.topology.name_of(b)
             )
         });
+        let split = split(network, &self.graph);
         let report = self.reports.entry(id).or_default();
         report.declared = declared;
+        if report.split != split {
+            match split {
+                Some((a, b)) => {
+                    info!(network = %id, %a, %b, "split: no link that is up joins these switches")
+                }
+                None => info!(network = %id, "not split any more"),
+            }
+            report.split = split;
+        }
         if report.degraded != degraded {
             match &degraded {
                 Some(reason) => warn!(network = %id, %reason, "degraded"),

@@ -123,7 +123,11 @@ impl Engine {
                 format!("mac-limit: {count} MACs are learnt, as many as it may; others are flooded")
             })
         };
-        conflict.or_else(full)
+        let split = self.reports.get(&id).and_then(|report| report.split).map(|(a, b)| {
+            let (a, b) = (self.topology.name_of(a), self.topology.name_of(b));
+            format!("split: no link that is up joins switches {a} and {b}, so their members can't reach each other")
+        });
+        split.or(conflict).or_else(full)
     }
 
     /// The same for a switch.
@@ -133,7 +137,7 @@ impl Engine {
             self.discovery.ambiguous().find(|(at, _)| at.switch == id).map(|(at, from)| {
                 let from: Vec<_> = from.into_iter().map(|place| name(place).to_string()).collect();
                 format!(
-                    "port {} has several neighbours ({}) and isn't used as a trunk",
+                    "port {} hears several neighbours ({}) and isn't used as a trunk",
                     name(at),
                     from.join(", ")
                 )
@@ -153,7 +157,12 @@ impl Engine {
             let why = self.why_down(link).unwrap_or_default();
             Some(format!("the link at port {} to {} is down: {why}", name(here), name(there)))
         };
-        several.or_else(alarm).or_else(down)
+        let overheard = || {
+            let (at, by) = self.discovery.overheard().find(|(at, _)| at.switch == id)?;
+            let by: Vec<_> = by.into_iter().map(|place| name(place).to_string()).collect();
+            Some(format!("port {} is heard at {}: a hub, or a relay", name(at), by.join(" and ")))
+        };
+        several.or_else(alarm).or_else(overheard).or_else(down)
     }
 
     /// All networks.
@@ -333,7 +342,12 @@ impl Engine {
         let Some(live) = self.sessions.get(&id) else {
             let refused =
                 self.refusals.get(&id).map(|refused| format!("; last refused: {}", refused.reason));
-            return Some(format!("it is not connected{}", refused.unwrap_or_default()));
+            let ended = self.ended.get(&id).map(|reason| format!("; its session ended: {reason}"));
+            return Some(format!(
+                "it is not connected{}{}",
+                ended.unwrap_or_default(),
+                refused.unwrap_or_default()
+            ));
         };
         if let Some(trouble) = &live.trouble {
             return Some(format!("it refused its own flows: {trouble}"));
@@ -396,7 +410,7 @@ impl Engine {
                 Some(format!("port {} is down", self.topology.describe(place)))
             }
             (false, None, Some((at, _))) => {
-                Some(format!("port {} has more than one neighbour", self.topology.describe(at)))
+                Some(format!("port {} hears more than one neighbour", self.topology.describe(at)))
             }
             (false, None, None) => Some("no announcement (LLDP) crosses it any more".to_owned()),
         }

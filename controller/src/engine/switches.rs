@@ -93,6 +93,7 @@ impl Engine {
             warn!(switch = %id, %name, %other, "name-conflict: the name belongs to another switch");
         }
         self.refusals.remove(&id);
+        self.ended.remove(&id);
         // What it refused before, it may take now.
         self.reports.values_mut().for_each(|report| {
             report.refused.remove(&id);
@@ -212,6 +213,7 @@ impl Engine {
         warn!(switch = %id, %reason, "disconnected; what it holds is left as it is");
         let blocked = self.sessions.remove(&id).map(|live| live.blocked).unwrap_or_default();
         blocked.into_iter().for_each(|network| self.mark(network));
+        self.ended.insert(id, reason.to_owned());
         self.topology.disconnect(id, now);
         self.noting.switch(id, now);
         self.give_up_on(id, now);
@@ -287,20 +289,40 @@ impl Engine {
         let renamed =
             reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
         if renamed {
-            info!(switch = %id, port = %port.port_no, ?reason, "port changed");
-            concerned.extend(self.networks_at(place));
-            concerned.into_iter().for_each(|network| self.mark(network));
+            let (switch, number) = labels(place);
+            metrics::counter!("isolane_ports_changed_total", "switch" => switch, "port" => number)
+                .increment(1);
+            if self.quiet.allows(("port", place), now) {
+                info!(switch = %id, port = %port.port_no, ?reason, "port changed");
+            }
             // A name that moved means other ports than before.
             self.mark_networks_on(id);
+            // Until theirs are told, frames enter the network that had the number.
+            concerned.extend(self.networks_at(place));
+            concerned.extend(self.installed.holding(place));
+            concerned.into_iter().for_each(|network| self.dirty.push(network, true));
         }
         self.noting.switch(id, now);
         let is_up = self.topology.is_up(place);
         if renamed || (was_up && !is_up) {
             self.discovery.remove(place);
         }
+        if !was_up && is_up && !renamed {
+            self.expect_again(place, now);
+        }
         self.refresh_port(place);
         if was_up != is_up || renamed {
             self.topology_changed(now);
+        }
+    }
+
+    /// A link's port is up again. Where the switch at the other end is away it
+    /// can't say so, nor be heard: the link is taken for what it was before.
+    fn expect_again(&mut self, place: Place, now: Instant) {
+        let Some(link) = self.topology.link_at(place).copied() else { return };
+        let other = if link.a == place { link.b } else { link.a };
+        if !self.sessions.contains_key(&other.switch) && self.topology.is_up(other) {
+            self.discovery.recall(link.a, link.b, now);
         }
     }
 
@@ -385,9 +407,15 @@ impl Engine {
         })
     }
 
+    /// The links that are heard as they should be.
+    pub(super) fn heard_links(&self) -> BTreeSet<(Place, Place)> {
+        let known = |a, b| self.topology.link_at(a).is_some_and(|link| (link.a, link.b) == (a, b));
+        self.discovery.links(known)
+    }
+
     pub(super) fn settle_topology(&mut self, now: Instant) {
         self.topology_settled = now;
-        let heard = self.discovery.links();
+        let heard = self.heard_links();
         let before: BTreeSet<_> = self.topology.links().copied().collect();
         let taken: BTreeSet<_> = heard
             .iter()

@@ -257,3 +257,53 @@ fn a_dead_switch_is_deleted_and_its_networks_go_on() -> Checked {
     story.unicast_reaches_its_host_only("red", &red)?;
     story.is_mute("s2h2")
 }
+
+/// The links of a switch that is away fail one after the other: all others stay in touch, and nothing comes twice.
+#[test]
+fn links_of_a_switch_that_is_away_fail_and_the_others_stay_in_touch() -> Checked {
+    if !needs_ovs("links of a switch that is away fail and the others stay in touch") {
+        return Ok(());
+    }
+    let story = Story::begin_with(Topology::Ring(4), Trunks::Veth, 3, &SOON)?;
+    let (lab, controller) = (&story.lab, &story.controller);
+    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
+    story.found("red", &red)?;
+    story.found("blue", &blue)?;
+    let but = |hosts: &[&'static str]| hosts.to_vec();
+    let (red_left, blue_left) = (but(&["s1h1", "s3h1", "s4h1"]), but(&["s1h2", "s3h2", "s4h2"]));
+    let groups: [&[&str]; 2] = [&red_left, &blue_left];
+    let theirs: [(&str, &[&str]); 2] = [("s2h1", &red_left), ("s2h2", &blue_left)];
+    let seen = pulse(lab, &groups, |beats| leave(&story, &["s2"], beats))?;
+    seen.nothing_came_twice();
+    seen.nothing_leaked_but(&theirs);
+    for (a, b) in [("s1", "s2"), ("s2", "s3")] {
+        let seen = pulse(lab, &groups, |beats| {
+            beats.rounds(5)?;
+            lab.cut(a, b)?;
+            controller.wait_for_links(lab.links().len() - 1)?;
+            beats.wait_for_touch(&[0, 1]).map(drop)
+        })?;
+        seen.tell(&format!("s2 away, {a}-{b} is cut: those at other switches"));
+        seen.nothing_came_twice();
+        seen.nothing_leaked_but(&theirs);
+        let frame = lab.broadcast("s1h1")?;
+        let reached = lab.probe("s1h1", &frame)?.at("s2h1").len();
+        println!("MEASURED s2 away, {a}-{b} is cut: its host hears {reached} of 1 frames");
+        assert!(reached <= 1, "its host hears a frame {reached} times");
+        let seen = pulse(lab, &groups, |beats| {
+            lab.mend(a, b)?;
+            controller.wait_for_links(lab.links().len())?;
+            beats.wait_for_touch(&[0, 1]).map(drop)
+        })?;
+        seen.nothing_came_twice();
+        seen.nothing_leaked_but(&theirs);
+    }
+    let seen = pulse(lab, &[&red, &blue], |beats| {
+        come_back(&story, &["s2"], beats)?;
+        beats.wait_for_touch(&[0, 1]).map(drop)
+    })?;
+    seen.nothing_came_twice();
+    seen.nothing_leaked(None);
+    story.unicast_reaches_its_host_only("red", &red)?;
+    story.unicast_reaches_its_host_only("blue", &blue)
+}

@@ -1,12 +1,14 @@
 //! A port with an allow-list: only its MACs and addresses get out of it, however they are dressed up.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use serde_json::json;
 use testbed::host::{BROADCAST, Frame, Mac, Tag};
 use testbed::ovs::{Topology, Trunks};
 use testbed::rights::needs_ovs;
+use testbed::wait::{Look, until};
 
 use super::story::{Checked, Story};
 
@@ -69,7 +71,8 @@ fn an_enforced_port_lets_only_its_own_addresses_out() -> Checked {
     if !needs_ovs("an enforced port lets only its own addresses out") {
         return Ok(());
     }
-    let story = Story::begin(Topology::Line(2), Trunks::Veth, 2)?;
+    let audit = ["--audit-interval", "1"];
+    let story = Story::begin_with(Topology::Line(2), Trunks::Veth, 2, &audit)?;
     let (lab, controller) = (&story.lab, &story.controller);
     controller.create_network("red")?;
     let mac = lab.host("s1h1")?.mac();
@@ -147,6 +150,15 @@ fn an_enforced_port_lets_only_its_own_addresses_out() -> Checked {
     // Nobody else is learnt there, and nobody is moved by what was dropped.
     let hosts = controller.hosts()?;
     assert!(hosts.iter().all(|host| !host.mac.to_string().starts_with("02:99")), "{hosts:?}");
+    // What it tried is noticed, once its switch is looked at.
+    until("the operator to be told", Duration::from_secs(60), || {
+        let said = controller.reasons_of_switch("s1")?;
+        let metrics = controller.metrics()?;
+        let both = said.contains("doesn't allow")
+            && metrics.contains("isolane_frames_denied_total{switch=\"of:");
+        Ok(if both { Look::Done(()) } else { Look::NotYet(format!("{said}\n{metrics}")) })
+    })?;
+    assert!(controller.log().contains("doesn't allow"), "{}", controller.log());
     assert_eq!(lab.openflow_warnings(), [""; 0]);
     Ok(())
 }

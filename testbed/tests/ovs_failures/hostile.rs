@@ -17,6 +17,8 @@ use super::story::{Checked, Story};
 const LIMIT: Duration = Duration::from_secs(60);
 const LLDP: u16 = 0x88cc;
 const ARP: u16 = 0x0806;
+/// An address that nobody has.
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 const TIMING: [&str; 4] = ["--lldp-interval", "0.2", "--lldp-limit", "1"];
 
 /// Runs `attack` again and again on a thread of its own while `work` is done.
@@ -150,6 +152,7 @@ fn announcements_that_are_forged_replayed_or_relayed_make_no_link() -> Checked {
         assert!(counted, "{reason}: {metrics}");
     }
     story.floods_reach(&red)?;
+    story.unicast_reaches_its_host_only("red", &red)?;
     story.floods_reach(&blue)
 }
 
@@ -342,39 +345,62 @@ fn who_speaks_in_anothers_name_gets_nothing_while_that_one_talks() -> Checked {
         "{metrics}"
     );
 
-    // A host of the other network moves to another port and is silent at its old one: it is followed.
+    // A host of the other network moves to another port and is silent at its old one: it is followed, while claims
+    // of all MACs of the first are looked into.
+    let claims: Vec<Frame> = (0..50).map(|n| forged_arp(source(n), OTHER)).collect();
+    let owner = lab.host("s3h1")?.tap();
+    let attack = || -> Checked {
+        for claim in &claims {
+            owner.send(claim)?;
+            attacker.send(claim)?;
+        }
+        attacker.send(&forged)?;
+        thread::sleep(Duration::from_millis(10));
+        Ok(())
+    };
     let (old, new) = ("s2h2", "s3h2");
     let mover = lab.host(old)?.mac();
     let stop = AtomicBool::new(false);
-    let took = thread::scope(|scope| {
-        let (stopped, tap) = (&stop, lab.host(new)?.tap());
-        let begin = Instant::now();
-        let talking = scope.spawn(move || -> Checked {
-            while !stopped.load(Ordering::SeqCst) {
-                tap.send(&Frame::probe(BROADCAST, mover, 1))?;
-                thread::sleep(Duration::from_millis(20));
-            }
-            Ok(())
-        });
-        let text = mover.map(|byte| format!("{byte:02x}")).join(":");
-        let followed = until("the move to be followed", LIMIT, || {
-            let hosts = controller.hosts()?;
-            let there = hosts.iter().any(|it| {
-                it.mac.to_string() == text
-                    && it.port.to_string() == new
-                    && it.network.as_str() == "blue"
+    let follow = || {
+        thread::scope(|scope| {
+            let (stopped, tap) = (&stop, lab.host(new)?.tap());
+            let begin = Instant::now();
+            let talking = scope.spawn(move || -> Checked {
+                while !stopped.load(Ordering::SeqCst) {
+                    tap.send(&Frame::probe(BROADCAST, mover, 1))?;
+                    thread::sleep(Duration::from_millis(20));
+                }
+                Ok(())
             });
-            Ok(if there { Look::Done(begin.elapsed()) } else { Look::NotYet(format!("{hosts:?}")) })
-        });
-        stop.store(true, Ordering::SeqCst);
-        talking.join().expect("the mover")?;
-        followed
-    })?;
+            let text = mover.map(|byte| format!("{byte:02x}")).join(":");
+            let followed = until("the move to be followed", LIMIT, || {
+                let hosts = controller.hosts()?;
+                let there = hosts.iter().any(|it| {
+                    it.mac.to_string() == text
+                        && it.port.to_string() == new
+                        && it.network.as_str() == "blue"
+                });
+                Ok(if there {
+                    Look::Done(begin.elapsed())
+                } else {
+                    Look::NotYet(format!("{hosts:?}"))
+                })
+            });
+            stop.store(true, Ordering::SeqCst);
+            talking.join().expect("the mover")?;
+            followed
+        })
+    };
+    let took = under_attack(attack, follow)?;
     println!("MEASURED a host that moved is followed after {} ms", took.as_millis());
-    controller.wait_for_switches(3)?;
     // Frames to it go to its new place, and there only.
-    let frame = Frame::probe(mover, lab.host("s1h2")?.mac(), lab.next_id());
-    lab.expect("s1h2", &frame, &[new])
+    until("frames to go to its new place", LIMIT, || {
+        let frame = Frame::probe(mover, lab.host("s1h2")?.mac(), lab.next_id());
+        Ok(match lab.probe("s1h2", &frame)?.exactly(&frame, &[new]) {
+            Ok(()) => Look::Done(()),
+            Err(error) => Look::NotYet(error.to_string()),
+        })
+    })
 }
 
 /// Tags of any kind are the tenant's own: they pass within the network, and open nothing.

@@ -5,9 +5,10 @@ use std::time::Instant;
 use testbed::error::LabError;
 use testbed::ovs::{Topology, Trunks};
 use testbed::rights::needs_ovs;
+use testbed::wait::{Look, until};
 
 use super::pulse::pulse;
-use super::story::{Checked, Story};
+use super::story::{Checked, LEARNT, Story};
 
 /// "red" and "blue" over first and second hosts, all known.
 fn two_networks(topology: Topology, trunks: Trunks, arguments: &[&str]) -> Result<Story, LabError> {
@@ -124,5 +125,54 @@ fn a_vxlan_link_that_fails_silently_is_found_by_its_silence() -> Checked {
         story.unicast_reaches_its_host_only("red", &red)?;
         story.unicast_reaches_its_host_only("blue", &blue)?;
     }
+    story.wait_for_tables(&healthy)
+}
+
+/// Where there is no other way the sides work apart, the network says so, and all is well once the link is back.
+#[test]
+fn a_network_that_is_split_says_so_and_works_on_both_sides() -> Checked {
+    if !needs_ovs("a network that is split says so and works on both sides") {
+        return Ok(());
+    }
+    let story = two_networks(Topology::Line(3), Trunks::Veth, &[])?;
+    let (lab, controller) = (&story.lab, &story.controller);
+    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
+    let healthy = lab.tables()?;
+    let says = |wanted: Option<&str>| {
+        until("the network's reason", LEARNT, || {
+            let answer = controller.rest().get("/api/v1/networks/red")?;
+            let right = match wanted {
+                Some(wanted) => answer.text("/reason").contains(wanted),
+                None => answer.body["reason"].is_null(),
+            };
+            Ok(if right { Look::Done(()) } else { Look::NotYet(answer.to_string()) })
+        })
+    };
+    let left: [&[&str]; 2] = [&red[..2], &blue[..2]];
+    let seen = pulse(lab, &left, |beats| {
+        beats.rounds(10)?;
+        lab.cut("s2", "s3")?;
+        controller.wait_for_links(lab.links().len() - 1)?;
+        says(Some("split: no link that is up joins switches s1 and s3"))?;
+        let reasons = controller.reasons_of_switch("s3")?;
+        assert!(reasons.contains("the link at port") && reasons.contains("is down"), "{reasons}");
+        beats.wait_for_touch(&[0, 1]).map(drop)
+    })?;
+    seen.tell("s2-s3 of a line is cut: those on one side");
+    seen.nothing_came_twice();
+    story.floods_reach(&red[..2])?;
+    story.is_mute("s3h1")?;
+
+    let seen = pulse(lab, &[&red, &blue], |beats| {
+        beats.rounds(10)?;
+        lab.mend("s2", "s3")?;
+        controller.wait_for_links(lab.links().len())?;
+        beats.wait_for_touch(&[0, 1]).map(drop)
+    })?;
+    seen.nothing_came_twice();
+    seen.nothing_leaked(None);
+    says(None)?;
+    story.unicast_reaches_its_host_only("red", &red)?;
+    story.unicast_reaches_its_host_only("blue", &blue)?;
     story.wait_for_tables(&healthy)
 }

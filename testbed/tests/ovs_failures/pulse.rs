@@ -192,7 +192,14 @@ impl Beats {
             let firsts: Option<Vec<Instant>> = each.iter().map(|(first, _)| *first).collect();
             Ok(match firsts.and_then(|firsts| firsts.into_iter().max()) {
                 Some(first) => Look::Done(first),
-                None => Look::NotYet(format!("frames in a row that arrived: {each:?}")),
+                None => {
+                    let lost: Vec<_> =
+                        shots.iter().rev().filter(|shot| !came(shot)).take(5).collect();
+                    let sent = shots.len();
+                    Look::NotYet(format!(
+                        "frames in a row that arrived: {each:?}, of {sent}; the last ones lost: {lost:#?}"
+                    ))
+                }
             })
         })
     }

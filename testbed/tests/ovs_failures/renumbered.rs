@@ -65,8 +65,15 @@ fn live_ports_that_swap_numbers_settle_in_their_own_networks() -> Checked {
     let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
     story.found("red", &red)?;
     story.found("blue", &blue)?;
-    // Hosts of two networks; a host with a trunk; a host with a port of no network.
-    for (one, other) in [("s1h1", "s1h2"), ("s1h1", "s1-s2"), ("s1h1", "s1h3"), ("s1h1", "s1h2")] {
+    // Hosts of two networks; a host with a trunk; a host with a port of no network; two trunks.
+    let swaps = [
+        ("s1h1", "s1h2"),
+        ("s1h1", "s1-s2"),
+        ("s1h1", "s1h3"),
+        ("s1-s2", "s1-s3"),
+        ("s1h1", "s1h2"),
+    ];
+    for (one, other) in swaps {
         let s1 = lab.switch("s1")?;
         let (first, second) = (s1.port(one)?, s1.port(other)?);
         let mut settled = None;
@@ -111,4 +118,42 @@ fn live_ports_that_swap_numbers_settle_in_their_own_networks() -> Checked {
         story.unicast_reaches_its_host_only("blue", &blue)?;
     }
     Ok(())
+}
+
+/// While a switch is away nobody can put its flows right; when it is back, its ports have their own networks.
+#[test]
+fn ports_that_swapped_numbers_while_their_switch_was_away_settle_when_it_is_back() -> Checked {
+    if !needs_ovs("ports that swapped numbers while their switch was away settle when it is back") {
+        return Ok(());
+    }
+    let story = Story::begin(Topology::Ring(3), Trunks::Veth, 3)?;
+    let (lab, controller) = (&story.lab, &story.controller);
+    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
+    story.found("red", &red)?;
+    story.found("blue", &blue)?;
+    let s2 = lab.switch("s2")?;
+    let numbers = rotated(&story, "s2")?;
+    let numbers: Vec<(&str, u32)> = numbers.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    s2.leave_controller()?;
+    until("s2 to be away", LEARNT, || {
+        let all = controller.switches()?;
+        let away = all.iter().any(|it| !it.connected);
+        Ok(if away { Look::Done(()) } else { Look::NotYet(format!("{all:?}")) })
+    })?;
+    lab.renumber("s2", &numbers)?;
+    s2.join_controller(lab.controller_addr())?;
+    controller.wait_for_links(lab.links().len())?;
+    controller.wait_for_switches(lab.switches().len())?;
+    let mut settled = None;
+    let seen = pulse(lab, &[&red, &blue], |beats| {
+        settled = Some(beats.wait_for_touch(&[0, 1])?);
+        Ok(())
+    })?;
+    seen.nothing_came_twice();
+    seen.nothing_leaked(settled);
+    story.floods_reach(&red)?;
+    story.floods_reach(&blue)?;
+    story.is_mute("s2h3")?;
+    story.unicast_reaches_its_host_only("red", &red)?;
+    story.unicast_reaches_its_host_only("blue", &blue)
 }
