@@ -4,6 +4,7 @@
 //! it knows nothing of switches, and the controller nothing of HTTP.
 
 use async_trait::async_trait;
+use axum::body::Bytes;
 
 use crate::error::Problem;
 use crate::name::{PortRef, SwitchRef};
@@ -11,7 +12,7 @@ use crate::page::{Listing, Page};
 use crate::types::{
     Ack, Applied, Attachment, AttachmentFilter, AttachmentSpec, Changed, Document, End, FlowTables,
     FlowView, Host, HostFilter, Link, LinkBody, Network, NetworkSpec, PoolPort, PoolPortBody, Port,
-    PortSpec, Switch, SwitchPatch, Wait,
+    PortSpec, Restored, Switch, SwitchPatch, Wait,
 };
 use crate::values::{AttachmentId, NetworkName};
 
@@ -216,6 +217,19 @@ pub trait ControlPlane: Send + Sync + 'static {
     ) -> Result<Changed<PoolPort>, Problem> {
         let _ = (switch, port, body);
         Err(Problem::not_implemented("Marking a port of a pool"))
+    }
+
+    /// All that is kept, as of one moment: a [`Backup`](crate::types::Backup)
+    /// as JSON. `too-many-requests` while another is being made.
+    async fn backup(&self) -> Result<Bytes, Problem> {
+        Err(Problem::not_implemented("Making a backup"))
+    }
+
+    /// Makes everything as a backup says, all or nothing. `backup-damaged`,
+    /// `backup-version`.
+    async fn restore(&self, backup: Bytes, wait: Wait) -> Result<(Restored, Ack), Problem> {
+        let _ = (backup, wait);
+        Err(Problem::not_implemented("Giving a backup back"))
     }
 
     /// Whether requests can be served now; else `not-ready`, and why.

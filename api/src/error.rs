@@ -74,6 +74,8 @@ kinds! {
         "Add what `field` points to.";
     UnknownField "unknown-field" 400 "Something unknown was sent"
         "Remove or rename what `field` points to; `detail` lists what is known.";
+    BackupDamaged "backup-damaged" 400 "The backup is damaged"
+        "Nothing was changed. Give back another one; it must be as it was made.";
     Unauthorized "unauthorized" 401 "A valid token is needed"
         "Send a token of the server's token file: `Authorization: Bearer TOKEN`.";
     NoSuchPath "no-such-path" 404 "There is nothing at this path"
@@ -110,6 +112,8 @@ kinds! {
         "Choose another name, or rename the other switch first.";
     LinkExists "link-exists" 409 "An end of the link is in another link"
         "Delete that link first.";
+    BackupVersion "backup-version" 409 "Another version made the backup"
+        "Nothing was changed. Give it back to the version that made it, then upgrade that one's data folder.";
     SwitchConnected "switch-connected" 409 "The switch is connected"
         "Disconnect it first; only a switch that is gone for good can be forgotten.";
     SwitchNotForeign "switch-not-foreign" 409 "The switch is not in foreign-state"
@@ -126,6 +130,8 @@ kinds! {
         "This is a defect: please report it with the server's log.";
     NotImplemented "not-implemented" 501 "This server can't do that yet"
         "Use a version that can.";
+    TooManyConnections "too-many-connections" 503 "The server has too many connections"
+        "Close some, or try again after the seconds that `Retry-After` says.";
     NotReady "not-ready" 503 "The server is not ready"
         "Try again; `detail` says what it waits for.";
     StoreUnavailable "store-unavailable" 503 "The store takes no changes"

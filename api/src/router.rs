@@ -8,6 +8,7 @@ mod access;
 mod answer;
 mod applies;
 mod attachments;
+mod backups;
 mod document;
 mod extract;
 mod hosts;
@@ -55,13 +56,20 @@ pub struct Limits {
     /// The largest document for `apply`, and the largest list of attachments,
     /// in bytes.
     pub document: usize,
+    /// The largest backup to give back, in bytes.
+    pub backup: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 1 << 20, document: 32 << 20, body_timeout: Duration::from_secs(30) }
+        Self {
+            body: 1 << 20,
+            document: 32 << 20,
+            backup: 256 << 20,
+            body_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -124,6 +132,8 @@ fn documented() -> (Router<It>, OpenApi) {
         .routes(routes!(links::list_links))
         .routes(routes!(links::put_link, links::delete_link))
         .routes(routes!(hosts::list_hosts))
+        .routes(routes!(backups::backup))
+        .routes(routes!(backups::restore))
         .routes(routes!(system::healthz))
         .routes(routes!(system::readyz))
         .routes(routes!(system::metrics))

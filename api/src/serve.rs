@@ -18,20 +18,21 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::error::{PROBLEM_JSON, Problem, ProblemKind};
 use crate::tls::ServerTls;
 use stall::Stalling;
 
 /// Bounds of the connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// The most connections at once; others wait to be accepted.
+    /// The most connections at once; others are told so (503) and closed.
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
@@ -49,12 +50,12 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: 1024,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             head_bytes: 64 << 10,
             stall: Duration::from_secs(30),
-            drain: Duration::from_secs(4),
+            drain: Duration::from_secs(3),
         }
     }
 }
@@ -73,18 +74,21 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(bounds.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let mut refusals = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let next = async {
-            // The semaphore is never closed, so this can't fail.
-            let place = Arc::clone(&places).acquire_owned().await;
-            (accept(&listener).await, place)
-        };
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
-            (stream, place) = next => {
+            Some(_) = refusals.join_next() => {}
+            stream = accept(&listener) => {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    if acceptor.is_none() && refusals.len() < REFUSALS {
+                        refusals.spawn(refuse(stream));
+                    }
+                    continue;
+                };
                 let served = connection(
                     stream,
                     router.clone(),
@@ -104,6 +108,33 @@ pub async fn serve(
         tracing::warn!(left = connections.len(), "requests were cut off by the shutdown");
     }
     connections.shutdown().await;
+}
+
+/// Connections that are being refused, at most; beyond, they are just closed.
+const REFUSALS: usize = 256;
+
+/// Says that there are too many connections, to whatever was asked.
+async fn refuse(mut stream: TcpStream) {
+    let problem = Problem::new(
+        ProblemKind::TooManyConnections,
+        "As many connections are open as the server takes.",
+    );
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\nretry-after: 1\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let said = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closing with something unread would reset the connection, and the answer with it.
+        let mut rest = [0; 4096];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether the peer heard it doesn't matter.
+    let _ = timeout(Duration::from_secs(1), said).await;
 }
 
 /// The next connection. Errors are passing ones (a peer that is gone already,

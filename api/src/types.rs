@@ -6,6 +6,7 @@
 
 mod apply;
 mod attachment;
+mod backup;
 mod flow;
 mod host;
 mod link;
@@ -18,6 +19,7 @@ pub use apply::{Applied, Document, DocumentPort, ObjectChange, ObjectKind};
 pub use attachment::{
     Attachment, AttachmentFilter, AttachmentSpec, PoolCount, PoolPort, PoolPortBody, PoolUse,
 };
+pub use backup::{Backup, Restored};
 pub use flow::{FlowChange, FlowEntry, FlowTables, FlowView, GroupEntry};
 pub use host::{Host, HostFilter, HostSource};
 pub use link::{Encap, End, Link, LinkBody, LinkSource};

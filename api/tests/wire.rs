@@ -300,10 +300,24 @@ async fn no_more_connections_than_allowed_are_served() {
     first.read_exact(&mut byte).await.unwrap();
     let mut second = TcpStream::connect(server.address).await.unwrap();
     second.write_all(ask).await.unwrap();
-    let early = timeout(Duration::from_millis(100), second.read_exact(&mut byte)).await;
-    assert!(early.is_err(), "the second one waits");
+    let refused = until_closed(&mut second).await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains("problems/too-many-connections"), "{refused}");
     drop(first);
-    timeout(BOUND, second.read_exact(&mut byte)).await.expect("now it is served").unwrap();
+    // Its place is free once the server has noticed.
+    let served = async {
+        loop {
+            let mut third = TcpStream::connect(server.address).await.unwrap();
+            third.write_all(ask).await.unwrap();
+            let mut status = [0; 12];
+            third.read_exact(&mut status).await.unwrap();
+            if status == *b"HTTP/1.1 200" {
+                break;
+            }
+        }
+    };
+    timeout(BOUND, served).await.expect("now it is served");
     server.stop().await;
 }
 

@@ -9,6 +9,7 @@
 mod applying;
 mod args;
 mod attachments;
+mod backups;
 mod document;
 mod hosts;
 mod links;
@@ -52,6 +53,10 @@ pub enum Command {
     Host(Noun<hosts::Verb>),
     /// Make networks and ports as a document says, all or nothing
     Apply(applying::Apply),
+    /// Write all that the controller keeps to a file
+    Backup(backups::Backup),
+    /// Make everything as a backup says, all or nothing
+    Restore(backups::Restore),
 }
 
 /// Why a verb has no result.
@@ -174,6 +179,8 @@ pub async fn execute(command: Command, out: &mut dyn Write) -> Result<(), CliErr
             hosts::run(&noun.connection.client()?, noun.verb, noun.connection.output).await?
         }
         Command::Apply(apply) => applying::run(apply).await?,
+        Command::Backup(backup) => backups::backup(backup, out).await?,
+        Command::Restore(restore) => backups::restore(restore).await?,
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

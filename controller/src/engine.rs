@@ -20,6 +20,7 @@ mod noting;
 mod pools;
 mod recall;
 mod reconcile;
+mod restoring;
 mod status;
 mod storing;
 mod switches;

@@ -45,6 +45,17 @@ impl Ids {
         }
     }
 
+    /// Takes this very id, if it is neither another's nor still being released.
+    /// `used` says whether a network has it: what only switches report may be
+    /// taken over.
+    pub fn claim(&mut self, id: NetworkId, used: bool) -> bool {
+        let free = !used && !self.is_releasing(id);
+        if free {
+            self.reserve(id);
+        }
+        free
+    }
+
     /// The lowest free id; `None` when all 2^23 − 1 are taken.
     pub fn take(&mut self) -> Option<NetworkId> {
         let id = NetworkId::new(self.free.first().copied().unwrap_or(self.next))?;

@@ -223,6 +223,19 @@ impl Intents {
         }
     }
 
+    /// All of it, as changes of nothing.
+    pub fn records(&self) -> Vec<Record> {
+        let networks = self.networks().cloned().map(Record::Network);
+        let ports = self.ports().map(|(at, port)| Record::Port(at.clone(), port.clone()));
+        let links = self.links().map(|(ends, encap)| Record::Link(ends.clone(), encap));
+        let switches = self.switches().map(|(id, spec)| Record::Switch(id, spec.clone()));
+        let pools = self
+            .pools
+            .all()
+            .map(|(id, port, record)| Record::PoolPort(id, port.clone(), record.clone()));
+        networks.chain(ports).chain(links).chain(switches).chain(pools).collect()
+    }
+
     /// The age of the next port that is attached.
     pub const fn next_age(&self) -> u64 {
         self.next_age

@@ -10,6 +10,7 @@
 //! decides; [`run`] connects it to the world.
 
 pub mod attachments;
+pub mod backup;
 pub mod base;
 pub mod cli;
 pub mod compile;

@@ -57,6 +57,11 @@ impl Pools {
         self.ports.get(&(switch, port.clone()))
     }
 
+    /// All ports of which something is remembered.
+    pub fn all(&self) -> impl Iterator<Item = (DatapathId, &PortRef, &PoolRecord)> {
+        self.ports.iter().map(|((switch, port), record)| (*switch, port, record))
+    }
+
     /// Remembers this of a port.
     pub fn put(&mut self, switch: DatapathId, port: PortRef, record: PoolRecord) {
         self.remove(switch, &port);

@@ -2,33 +2,65 @@
 
 mod attachments;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api::control_plane::ControlPlane;
 use api::page::{Listing, Page};
 use api::types::{
     Ack, Applied, Attachment, AttachmentFilter, AttachmentSpec, Change, Changed, Document, End,
     FlowTables, FlowView, Host, HostFilter, Link, LinkBody, Network, NetworkSpec, PoolPort,
-    PoolPortBody, Port, PortSpec, State, Switch, SwitchPatch, SwitchReason, Wait,
+    PoolPortBody, Port, PortSpec, Restored, State, Switch, SwitchPatch, SwitchReason, Wait,
 };
 use api::values::{AttachmentId, NetworkName};
 use api::{Problem, ProblemKind};
 use async_trait::async_trait;
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{CallError, Engine, EngineHandle, Started};
 use crate::model::{Encap, NetworkId, PortAt, PortRef, SwitchRef};
+
+/// How long after the end began changes still wait for their switches.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The controller as its callers see it.
 pub struct Rest {
     engine: EngineHandle,
     metrics: PrometheusHandle,
+    /// The end has begun: nobody is waited for any more.
+    stopping: CancellationToken,
+    /// One backup is made or given back at a time: each takes memory.
+    backups: Semaphore,
 }
 
 impl Rest {
     /// Calls this engine.
-    pub const fn new(engine: EngineHandle, metrics: PrometheusHandle) -> Self {
-        Self { engine, metrics }
+    pub fn new(engine: EngineHandle, metrics: PrometheusHandle) -> Self {
+        let (stopping, backups) = (CancellationToken::new(), Semaphore::new(1));
+        Self { engine, metrics, stopping, backups }
+    }
+
+    /// Once this is cancelled, changes that are durable are answered soon,
+    /// whatever their switches do.
+    #[must_use]
+    pub fn until(mut self, stopping: CancellationToken) -> Self {
+        self.stopping = stopping;
+        self
+    }
+
+    /// Resolves when the end has begun and switches had their time.
+    async fn patience_ends(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    }
+
+    fn one_backup(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.backups.try_acquire().map_err(|_| {
+            let detail = "A backup is being made or given back right now.";
+            Problem::new(ProblemKind::TooManyRequests, detail)
+        })
     }
 
     async fn run<R: Send + 'static>(
@@ -71,7 +103,10 @@ impl Rest {
                         let _ = settled.await;
                     }
                 };
-                tokio::time::timeout(timeout, all).await.is_err()
+                tokio::select! {
+                    all = tokio::time::timeout(timeout, all) => all.is_err(),
+                    () = self.patience_ends() => true,
+                }
             }
         };
         let waited = wait != Wait::Stored && !late;
@@ -401,6 +436,30 @@ impl ControlPlane for Rest {
         self.mark_pool_port(switch, port, body).await
     }
 
+    async fn backup(&self) -> Result<Bytes, Problem> {
+        let _one = self.one_backup()?;
+        let (intents, world) = self.run(|engine| engine.snapshot()).await?;
+        let made = tokio::task::spawn_blocking(move || {
+            crate::backup::make(&intents, &world, SystemTime::now())
+        });
+        match made.await {
+            Ok(Ok(json)) => Ok(json.into()),
+            Ok(Err(error)) => Err(Problem::new(ProblemKind::Internal, error.to_string())),
+            Err(error) => Err(Problem::new(ProblemKind::Internal, error.to_string())),
+        }
+    }
+
+    async fn restore(&self, backup: Bytes, wait: Wait) -> Result<(Restored, Ack), Problem> {
+        let _one = self.one_backup()?;
+        let read = tokio::task::spawn_blocking(move || crate::backup::read(&backup)).await;
+        let contents = match read {
+            Ok(contents) => contents?,
+            Err(error) => return Err(Problem::new(ProblemKind::Internal, error.to_string())),
+        };
+        let started = self.run(move |engine| engine.restore(contents)).await??;
+        self.finish(started, wait).await
+    }
+
     async fn ready(&self) -> Result<(), Problem> {
         match tokio::time::timeout(Duration::from_secs(2), self.run(|_| ())).await {
             Ok(answered) => answered,
@@ -414,6 +473,7 @@ impl ControlPlane for Rest {
     async fn metrics(&self) -> String {
         let counts = self.run(|engine| {
             metrics::gauge!("isolane_switches_connected").set(engine.connected() as f64);
+            metrics::gauge!("isolane_switches_in_sync").set(engine.in_sync() as f64);
             metrics::gauge!("isolane_networks").set(engine.all_networks().count() as f64);
         });
         // Without the engine the other figures are worth the more.

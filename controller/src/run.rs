@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  listener ─► session × switches ──events (4096)──► engine × 1 ◄──calls (1024)── REST × requests
-//!                  ▲      └─────────punts (4096, dropped when full)──►│
+//!                  ▲      └─────────punts (4096, fair, dropped when full)──►│
 //!                  └───────── apply, read, packet-out ────────────────┘
 //! ```
 
@@ -89,13 +89,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<()> {
         tokio::spawn(southbound::serve(openflow, southbound, sink, southbound_stop.clone()));
 
     let closer = engine.clone();
-    let plane = Arc::new(Rest::new(engine, metrics));
+    let plane = Arc::new(Rest::new(engine, metrics).until(stop.clone()));
     let router = api::router(plane, Options::new(config.access));
     info!(address = %http.local_addr()?, tls = config.tls.is_some(), "REST API");
     api::serve(http, router, tls, Bounds::default(), stop.cancelled_owned()).await;
 
     // That sessions end now says nothing about switches.
-    let _ = closer.run(Engine::close_notes).await;
+    let closing = closer.run(Engine::close_notes);
+    // It fails only if the engine has ended.
+    let _ = tokio::time::timeout(Duration::from_millis(300), closing).await;
     southbound_stop.cancel();
     // What a session had to say when it ended doesn't matter any more.
     let _ = tokio::time::timeout(Duration::from_millis(500), switches).await;

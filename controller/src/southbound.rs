@@ -23,6 +23,7 @@ mod handle;
 mod limit;
 mod listener;
 mod machine;
+mod punts;
 mod registry;
 mod report;
 mod session;
@@ -36,3 +37,4 @@ pub use event::{
 };
 pub use handle::{SendError, SwitchHandle};
 pub use listener::{listen, serve};
+pub use punts::{PuntReceiver, PuntSender};

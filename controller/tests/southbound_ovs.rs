@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller::southbound::{
-    Connected, Event, EventSink, Punt, SouthboundConfig, Tables, listen, serve,
+    Connected, Event, EventSink, PuntReceiver, SouthboundConfig, Tables, listen, serve,
 };
 use nix::sys::signal::Signal;
 use openflow::{
@@ -34,7 +34,7 @@ const MASK: u64 = 0xff << 56;
 struct Server {
     addr: SocketAddr,
     events: mpsc::Receiver<Event>,
-    punts: mpsc::Receiver<Punt>,
+    punts: PuntReceiver,
     _stop: tokio_util::sync::DropGuard,
 }
 

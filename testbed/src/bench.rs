@@ -8,7 +8,9 @@ mod fleet;
 mod http;
 mod numbers;
 mod pool;
+mod restart;
 mod shape;
+mod store;
 
 use clap::Subcommand;
 
@@ -19,6 +21,10 @@ pub enum BenchArgs {
     Attach(attach::AttachArgs),
     /// Attaches through a pool against those of a named port
     Pool(pool::PoolArgs),
+    /// A controller that is killed and started again under many switches
+    Restart(restart::RestartArgs),
+    /// Attaches that are acknowledged as stored, against the disk's own pace
+    Store(store::StoreArgs),
 }
 
 /// Measures and prints.
@@ -29,5 +35,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args {
         BenchArgs::Attach(args) => attach::run(&args),
         BenchArgs::Pool(args) => pool::run(&args),
+        BenchArgs::Restart(args) => restart::run(&args),
+        BenchArgs::Store(args) => store::run(&args),
     }
 }

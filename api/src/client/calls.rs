@@ -1,5 +1,6 @@
 //! The calls, as the router has them.
 
+use axum::body::Bytes;
 use axum::http::Method;
 
 use super::{Client, ClientError, Reply};
@@ -12,7 +13,7 @@ use crate::query::{
 use crate::types::{
     Applied, Attachment, AttachmentFilter, AttachmentSpec, Document, End, FlowTables, FlowView,
     Host, HostFilter, Link, LinkBody, Network, NetworkBody, NetworkSpec, Pending, PoolPort,
-    PoolPortBody, Port, PortSpec, Switch, SwitchPatch, Wait,
+    PoolPortBody, Port, PortSpec, Restored, Switch, SwitchPatch, Wait,
 };
 use crate::values::{AttachmentId, NetworkName};
 
@@ -52,6 +53,17 @@ impl Client {
     /// All networks, by name.
     pub async fn networks(&self) -> Result<Vec<Network>> {
         self.all(NETWORKS, ListQuery::default(), |q, next| q.cursor = Some(next)).await
+    }
+
+    /// All that the controller keeps, to be given back as it is.
+    pub async fn backup(&self) -> Result<Bytes> {
+        self.call(Method::GET, "/api/v1/backup".to_owned()).bytes().await
+    }
+
+    /// Makes everything as a backup says, all or nothing.
+    pub async fn restore(&self, backup: Bytes, wait: Wait) -> Result<Reply<Restored>> {
+        let call = self.call(Method::POST, "/api/v1/restore".to_owned());
+        call.query(&waiting(wait)).waiting(wait).json_text(backup).json().await
     }
 
     /// One network.

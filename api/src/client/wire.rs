@@ -104,6 +104,12 @@ impl Call<'_> {
         self
     }
 
+    /// A body that is JSON already.
+    pub(super) fn json_text(mut self, body: Bytes) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
     /// Gives the server this long in addition.
     pub(super) fn waiting(mut self, wait: Wait) -> Self {
         if let Wait::Installed { timeout } = wait {
@@ -167,6 +173,12 @@ impl Call<'_> {
             Ok(body) => Ok(Reply { status, body }),
             Err(error) => Err(ClientError::Answer { call, status, why: error.to_string() }),
         }
+    }
+
+    /// Sends it; the answer is taken as it is.
+    pub(super) async fn bytes(self) -> Result<Bytes, ClientError> {
+        let (_, _, body) = self.send().await?;
+        Ok(body)
     }
 
     /// Sends it; the answer is text.

@@ -25,6 +25,7 @@ impl IntoResponse for Problem {
                     .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"isolane\""));
             }
             ProblemKind::TooManyRequests
+            | ProblemKind::TooManyConnections
             | ProblemKind::NotReady
             | ProblemKind::StoreUnavailable
             | ProblemKind::SwitchAway => {

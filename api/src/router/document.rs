@@ -41,6 +41,7 @@ pub(super) fn head() -> OpenApi {
         ("switches", "Switches, and what they hold."),
         ("links", "Links between switches."),
         ("hosts", "Which MAC address is where."),
+        ("backup", "All that the controller keeps."),
         ("system", "Health, metrics and documentation."),
     ];
     let mut components = Components::new();

@@ -130,6 +130,9 @@ pub(super) struct OptionalBody<T>(pub T);
 /// The bytes of a JSON body that may be as large as a whole document.
 pub(super) struct LargeBody(pub Bytes);
 
+/// The bytes of a backup.
+pub(super) struct BackupBody(pub Bytes);
+
 impl<T: DeserializeOwned> FromRequest<It> for Json<T> {
     type Rejection = Problem;
 
@@ -160,6 +163,15 @@ impl FromRequest<It> for LargeBody {
     async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
         is_json(&request)?;
         read(request, it, it.limits.document).await.map(Self)
+    }
+}
+
+impl FromRequest<It> for BackupBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
+        is_json(&request)?;
+        read(request, it, it.limits.backup).await.map(Self)
     }
 }
 

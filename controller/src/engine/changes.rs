@@ -65,7 +65,7 @@ impl Engine {
         Ok(self.start_on(change, parts, [id]))
     }
 
-    fn take_id(&mut self) -> Result<NetworkId, Problem> {
+    pub(super) fn take_id(&mut self) -> Result<NetworkId, Problem> {
         self.ids.take().ok_or_else(|| {
             let detail =
                 format!("All {} network ids are in use or not yet released.", NetworkId::MAX);
@@ -103,7 +103,7 @@ impl Engine {
         }))
     }
 
-    fn release(&mut self, id: NetworkId) {
+    pub(super) fn release(&mut self, id: NetworkId) {
         self.ids.release(id);
         self.noting.id(id, self.now);
         self.hosts.forget(id);
@@ -111,7 +111,7 @@ impl Engine {
 
     /// The id can't be another network's before all that hold something of it
     /// now, or will until it is stored, have let go: also after a restart.
-    fn releasing(&self, id: NetworkId) -> Record {
+    pub(super) fn releasing(&self, id: NetworkId) -> Record {
         let mut on: BTreeSet<_> = self.installed.holders(id).into_iter().collect();
         if let Some(network) = self.accepted_sources().network(id) {
             let ways = routes(id, &network.switches(), &self.graph, &self.limits(id));

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{BATCH, Engine, Pending};
-use crate::southbound::{Event, Punt};
+use crate::southbound::{Event, Punt, PuntReceiver};
 use crate::store::Outcome;
 
 /// How often timers are looked at.
@@ -64,7 +64,7 @@ pub struct Inputs {
     /// Everything that must not be lost.
     pub events: mpsc::Receiver<Event>,
     /// Frames that switches sent up.
-    pub punts: mpsc::Receiver<Punt>,
+    pub punts: PuntReceiver,
 }
 
 impl Engine {

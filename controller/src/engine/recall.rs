@@ -54,7 +54,7 @@ impl Engine {
         }
     }
 
-    fn recalled(&self, id: DatapathId, known: &Known, now: Instant) -> Switch {
+    pub(super) fn recalled(&self, id: DatapathId, known: &Known, now: Instant) -> Switch {
         let ports = known.ports.iter().map(|port| {
             (port.number, Port { name: port.name.clone(), mac: port.mac, up: port.up })
         });
@@ -92,7 +92,7 @@ impl Engine {
 
     /// An id isn't free before each switch that may hold something of it was
     /// read, or forgotten.
-    fn recall_releasing(&mut self) {
+    pub(super) fn recall_releasing(&mut self) {
         let releasing = self.world.releasing.iter().map(|(id, on)| (*id, on.clone()));
         for (id, on) in releasing.collect::<Vec<_>>() {
             if self.has_id(id) {
@@ -101,8 +101,9 @@ impl Engine {
             self.ids.reserve(id);
             self.ids.release(id);
             for switch in on {
-                let known = self.topology.switch(switch).is_some();
-                if known && self.installed.get(id, switch).is_none() {
+                let away =
+                    !self.sessions.contains_key(&switch) && self.topology.switch(switch).is_some();
+                if away && self.installed.get(id, switch).is_none() {
                     let something = Held { damaged: true, ..Held::default() };
                     self.installed.set(id, switch, something);
                 }

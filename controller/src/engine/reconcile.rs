@@ -68,6 +68,12 @@ impl Job {
         !self.waiters.is_empty()
     }
 
+    /// Whether a switch is told something by it, or will be.
+    pub(super) fn concerns(&self, switch: DatapathId) -> bool {
+        self.outstanding.contains(&switch)
+            || self.rest.iter().any(|phase| phase.contains_key(&switch))
+    }
+
     /// Switches whose answer is awaited.
     pub(super) fn switches(&self) -> Vec<DatapathId> {
         self.outstanding.iter().copied().collect()

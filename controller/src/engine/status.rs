@@ -13,6 +13,7 @@ use api::values::{HostIp, MacAddr, NetworkName, Pattern, Timestamp};
 use openflow::{DatapathId, PortNo};
 
 use super::Engine;
+use super::switches::Live;
 use crate::compile::compile_all;
 use crate::diff::rules;
 use crate::flow::{self, Flow};
@@ -365,7 +366,32 @@ impl Engine {
             (live.in_flight > 0)
                 .then(|| format!("{} changes are not confirmed yet", live.in_flight))
         };
-        refused.or_else(conflict).or_else(busy)
+        refused.or_else(conflict).or_else(busy).or_else(|| self.why_unsettled(id, live))
+    }
+
+    /// What a connected switch has still to be told, though nothing of it is
+    /// on its way right now.
+    fn why_unsettled(&self, id: DatapathId, live: &Live) -> Option<String> {
+        let name = |network: &NetworkId| {
+            let name = self.intents.name_of(*network).map(ToString::to_string);
+            name.unwrap_or_else(|| format!("number {network}, which is deleted,"))
+        };
+        let behind =
+            self.reports.iter().find_map(|(network, it)| Some((network, it.behind.get(&id)?)));
+        if let Some((network, reason)) = behind {
+            return Some(format!("network {} isn't as it should be here: {reason}", name(network)));
+        }
+        let planned = self.jobs.iter().find(|(_, job)| job.concerns(id)).map(|(id, _)| id);
+        if let Some(network) = planned.or_else(|| live.blocked.first()) {
+            return Some(format!("changes of network {} are still to come", name(network)));
+        }
+        if self.dirty.order.is_empty() {
+            return None;
+        }
+        let held = self.installed.networks_on(id).into_iter();
+        let mut concerned = held.chain(self.networks_wanted_on(id));
+        let dirty = concerned.find(|network| self.dirty.members.contains(network))?;
+        Some(format!("network {} is being looked at", name(&dirty)))
     }
 
     /// All links for callers: declared and discovered.
@@ -572,6 +598,11 @@ impl Engine {
             &routes(network, &view.switches(), &self.graph, &self.limits(network)),
         );
         slices.remove(&switch).unwrap_or_default()
+    }
+
+    /// How many switches hold what they should, for metrics.
+    pub fn in_sync(&self) -> usize {
+        self.sessions.keys().filter(|id| self.why_not_in_sync(**id).is_none()).count()
     }
 
     /// How many switches are connected, for metrics.

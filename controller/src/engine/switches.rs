@@ -335,19 +335,23 @@ impl Engine {
 
     /// Marks the networks that have, or should have, something on a switch.
     pub(super) fn mark_networks_on(&mut self, id: DatapathId) -> BTreeSet<NetworkId> {
+        let mut networks = self.networks_wanted_on(id);
+        networks.extend(self.installed.networks_on(id));
+        networks.iter().for_each(|network| self.mark(*network));
+        networks
+    }
+
+    /// The networks that have ports on a switch.
+    pub(super) fn networks_wanted_on(&self, id: DatapathId) -> BTreeSet<NetworkId> {
         let mut switches = vec![by_id(id)];
         switches.extend(
             self.topology.switch(id).and_then(|switch| switch.name.clone()).map(SwitchRef::Name),
         );
         let names: BTreeSet<_> = switches
             .iter()
-            .flat_map(|switch| self.intents.ports_on(switch).map(|(_, port)| port.network.clone()))
+            .flat_map(|switch| self.intents.ports_on(switch).map(|(_, port)| &port.network))
             .collect();
-        let mut networks: BTreeSet<_> =
-            names.iter().filter_map(|name| Some(self.intents.network(name)?.id)).collect();
-        networks.extend(self.installed.networks_on(id));
-        networks.iter().for_each(|network| self.mark(*network));
-        networks
+        names.into_iter().filter_map(|name| Some(self.intents.network(name)?.id)).collect()
     }
 
     /// Decides anew whether a port announces itself: it is there, may be a

@@ -12,6 +12,7 @@ use openflow::{
 use tokio::sync::mpsc;
 
 use super::handle::SwitchHandle;
+use super::punts::{PuntReceiver, PuntSender};
 
 /// One connection of one switch; never used twice while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,19 +245,16 @@ pub enum ReadFailure {
 pub struct EventSink {
     /// Never dropped: a session waits until there is room.
     pub control: mpsc::Sender<Event>,
-    /// Dropped and counted when there is no room.
-    pub punts: mpsc::Sender<Punt>,
+    /// Dropped and counted when there is no room; each switch has its share.
+    pub punts: PuntSender,
 }
 
 impl EventSink {
     /// A sink and its other end, with room for so many events and punts.
     #[must_use]
-    pub fn channel(
-        events: usize,
-        punts: usize,
-    ) -> (Self, mpsc::Receiver<Event>, mpsc::Receiver<Punt>) {
+    pub fn channel(events: usize, punts: usize) -> (Self, mpsc::Receiver<Event>, PuntReceiver) {
         let (control, control_rx) = mpsc::channel(events);
-        let (punts, punts_rx) = mpsc::channel(punts);
+        let (punts, punts_rx) = super::punts::queue(punts);
         (Self { control, punts }, control_rx, punts_rx)
     }
 }

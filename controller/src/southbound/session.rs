@@ -394,16 +394,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     fn punt(&mut self, packet: openflow::PacketIn) {
         let Some(dpid) = self.dpid else { return };
-        // The last quarter of the queue is kept for table 0: what tells of links
-        // must not be lost in a flood of new hosts.
-        let punts = &self.shared.events.punts;
-        let scarce = punts.capacity() <= punts.max_capacity() / 4;
-        if scarce && packet.table_id.0 > 0 {
-            return stats::punt_dropped();
-        }
-        match punts.try_send(Punt { dpid, session: self.id, packet }) {
-            Ok(()) => stats::punt_passed(),
-            Err(_) => stats::punt_dropped(),
+        if self.shared.events.punts.put(Punt { dpid, session: self.id, packet }) {
+            stats::punt_passed();
+        } else {
+            stats::punt_dropped();
         }
     }
 

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use controller::southbound::{Connected, Event, EventSink, Punt, SouthboundConfig, listen, serve};
+use controller::southbound::{
+    Connected, Event, EventSink, PuntReceiver, SouthboundConfig, listen, serve,
+};
 use openflow::{
     Action, ActionType, Body, Capabilities, DatapathId, Desc, ErrorCode, ErrorMsg, FeaturesReply,
     Field, FlowStats, Framer, GroupDesc, GroupFeatures, Hello, InstructionType, MacAddr, Message,
@@ -24,7 +26,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub struct Server {
     pub addr: SocketAddr,
     pub events: mpsc::Receiver<Event>,
-    pub punts: mpsc::Receiver<Punt>,
+    pub punts: PuntReceiver,
     pub stop: CancellationToken,
     pub task: tokio::task::JoinHandle<()>,
 }

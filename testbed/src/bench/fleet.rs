@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use openflow::{Body, Framer, Hello, Message};
@@ -13,6 +13,9 @@ use tokio::task::JoinSet;
 
 use super::shape::Link;
 use crate::switch::{Datapath, Output, PortSpec};
+
+/// Before a switch that lost its controller tries again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How many changes all switches of a fleet were told to make.
 #[derive(Debug, Default)]
@@ -79,6 +82,15 @@ pub struct FleetPlan {
 impl Fleet {
     /// Connects the switches, one after the other.
     pub async fn connect(controller: SocketAddr, plan: &FleetPlan) -> Result<Self> {
+        Self::start(controller, plan, false).await
+    }
+
+    /// The same; a switch that lost its controller connects again, with all it holds.
+    pub async fn staying(controller: SocketAddr, plan: &FleetPlan) -> Result<Self> {
+        Self::start(controller, plan, true).await
+    }
+
+    async fn start(controller: SocketAddr, plan: &FleetPlan, stays: bool) -> Result<Self> {
         let told = Arc::new(Told::default());
         let mut tasks = JoinSet::new();
         for id in 1..=plan.switches {
@@ -88,10 +100,25 @@ impl Fleet {
                 ..PortSpec::new(*port, format!("t{port}"))
             });
             let ports = (1..=plan.ports).map(PortSpec::from).chain(trunks);
-            let datapath = Datapath::new(id, format!("s{id}"), ports);
+            let mut datapath = Datapath::new(id, format!("s{id}"), ports);
             let stream = TcpStream::connect(controller).await;
             let stream = stream.with_context(|| format!("connecting s{id} to {controller}"))?;
-            tasks.spawn(serve(stream, datapath, Arc::clone(&told), plan.tables));
+            let (told, tables) = (Arc::clone(&told), plan.tables);
+            tasks.spawn(async move {
+                let begin = Instant::now();
+                let mut next = Some(stream);
+                loop {
+                    let served = match next.take() {
+                        Some(stream) => serve(stream, &mut datapath, &told, tables, begin).await,
+                        None => Ok(()),
+                    };
+                    if !stays {
+                        return served;
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                    next = TcpStream::connect(controller).await.ok();
+                }
+            });
         }
         Ok(Self { told, tasks })
     }
@@ -114,12 +141,12 @@ impl Fleet {
 
 async fn serve(
     mut stream: TcpStream,
-    mut datapath: Datapath,
-    told: Arc<Told>,
+    datapath: &mut Datapath,
+    told: &Told,
     tables: bool,
+    begin: Instant,
 ) -> Result<()> {
     stream.set_nodelay(true)?;
-    let begin = Instant::now();
     stream.write_all(&Message::new(0, Hello::ours()).encode()?).await?;
     let mut framer = Framer::new();
     let mut answers = Vec::new();

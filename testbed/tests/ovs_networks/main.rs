@@ -8,5 +8,6 @@ mod changes;
 mod hammer;
 mod reconnect;
 mod refusals;
+mod restart;
 mod story;
 mod topologies;

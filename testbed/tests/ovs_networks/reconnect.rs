@@ -26,7 +26,7 @@ const OURS: &str = "cookie=0x49534c";
 const OF_NO_NETWORK: &str = "cookie=0x49534c00";
 
 /// For how long each flow of ours has been there, in seconds, by everything else about it.
-fn ages(lab: &Lab) -> Result<BTreeMap<String, f64>, LabError> {
+pub fn ages(lab: &Lab) -> Result<BTreeMap<String, f64>, LabError> {
     let mut ages = BTreeMap::new();
     for switch in lab.switches() {
         let dump = switch.node().ovs().ofctl(["--no-names", "dump-flows", switch.name()], "")?;
@@ -46,7 +46,7 @@ fn ages(lab: &Lab) -> Result<BTreeMap<String, f64>, LabError> {
 }
 
 /// No flow was sent again, which would have begun its time anew, and none came or went.
-fn nothing_was_sent_again(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) {
+pub fn nothing_was_sent_again(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) {
     assert!(before.keys().eq(after.keys()), "before: {before:#?}\nafter: {after:#?}");
     for (flow, age) in before {
         assert!(after[flow] >= *age, "{flow} was sent again: {age} s, then {} s", after[flow]);

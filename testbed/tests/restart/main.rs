@@ -3,5 +3,7 @@
 // All of this is test code, its helpers too.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod backups;
+mod ends;
 mod returning;
 mod ring;
