@@ -12,13 +12,13 @@ use serde_json::Value;
 use testbed::error::LabError;
 use testbed::kube::{Cluster, ClusterSpec, all_assets, documents, needs_kube};
 
-pub type Checked = Result<(), LabError>;
+pub(crate) type Checked = Result<(), LabError>;
 
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
 }
 
-pub fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
