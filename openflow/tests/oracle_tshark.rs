@@ -111,7 +111,10 @@ fn number(text: &str) -> Option<u128> {
 fn leaves(key: &str, value: &Value, all: &mut Vec<(String, Value)>) {
     match value {
         // A match field: its number, value and mask.
-        Value::Object(object) if object.get("field").is_some_and(Value::is_string) => {
+        Value::Object(object)
+            if object.get("field").is_some_and(Value::is_string)
+                && !object.contains_key("has_mask") =>
+        {
             let name = object["field"].as_str().unwrap();
             let field = Field::NAMED.iter().find(|field| field.name() == Some(name)).unwrap();
             all.push(("oxm.field".into(), u8::from(*field).into()));
@@ -130,7 +133,7 @@ fn leaves(key: &str, value: &Value, all: &mut Vec<(String, Value)>) {
         // A field's header in table features.
         Value::Object(object) if object.contains_key("has_mask") => {
             for (name, key) in
-                [("class", "class"), ("field", "field"), ("has_mask", "hm"), ("length", "length")]
+                [("class", "class"), ("number", "field"), ("has_mask", "hm"), ("length", "length")]
             {
                 all.push((format!("oxm.{key}"), object[name].clone()));
             }
