@@ -156,10 +156,12 @@ macro_rules! query {
 }
 
 fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
-    match usize::deserialize(from)? {
-        limit @ 1..=Page::MAX_LIMIT => Ok(Some(limit)),
-        limit => {
-            let why = format_args!("{limit} is out of range; 1 to {}", Page::MAX_LIMIT);
+    let text = String::deserialize(from)?;
+    match text.parse() {
+        Ok(limit @ 1..=Page::MAX_LIMIT) => Ok(Some(limit)),
+        _ => {
+            let (text, most) = (quoted(&text), Page::MAX_LIMIT);
+            let why = format_args!("{text} is no limit; 1 to {most} are accepted");
             Err(serde::de::Error::custom(why))
         }
     }

@@ -63,6 +63,7 @@ impl Engine {
         let mut records = Vec::new();
         let new = specs.iter().zip(&attached).filter(|(_, (change, _))| *change == Change::Created);
         for (later, (spec, (_, at))) in (0..).zip(new) {
+            info!(network = %name, port = %at, owner = %spec.owner, "attached from the pool");
             let owner = Some(spec.owner.clone());
             let port = PortSpec { owner, ..PortSpec::default() };
             records.push(Record::Port(at.clone(), self.new_port(name.clone(), port, None, later)));
@@ -95,15 +96,15 @@ impl Engine {
             return Ok((Change::Unchanged, at.clone()));
         }
         let taken = given.iter().filter(|((other, _), _)| *other == id);
-        let taken = taken.map(|(_, (place, _))| place.port);
-        let place = self.pick(id, switch, taken);
-        let place = place
-            .ok_or_else(|| (Problem::pool_exhausted(switch, &self.count_pool(id)), "switch"))?;
+        let taken: Vec<_> = taken.map(|(_, (place, _))| place.port).collect();
+        let Some(place) = self.pick(id, switch, &taken) else {
+            let count = self.count_pool(id, taken.len());
+            return Err((Problem::pool_exhausted(switch, &count), "switch"));
+        };
         if let Some(free) = self.free_ports.get_mut(&id) {
             free.remove(place.port);
         }
         let at = PortAt { switch: switch.clone(), port: self.topology.lasting(place) };
-        info!(%network, port = %at, %owner, "attached from the pool");
         given.insert(key, (place, at.clone()));
         Ok((Change::Created, at))
     }
@@ -125,12 +126,7 @@ impl Engine {
 
     /// The free port of a switch's pool that is next, but those that are taken
     /// for others. Only a pool that seems to have none is looked at as a whole.
-    fn pick(
-        &mut self,
-        id: DatapathId,
-        switch: &SwitchRef,
-        taken: impl Iterator<Item = PortNo>,
-    ) -> Option<Place> {
+    fn pick(&mut self, id: DatapathId, switch: &SwitchRef, taken: &[PortNo]) -> Option<Place> {
         let version = self.topology.version(id);
         let known = self.free_ports.get(&id).is_some_and(|free| free.version == version);
         if known && let Some(place) = self.first_free(id, switch) {
@@ -138,7 +134,7 @@ impl Engine {
         }
         self.file_pool(id);
         if let Some(free) = self.free_ports.get_mut(&id) {
-            taken.for_each(|port| free.remove(port));
+            taken.iter().for_each(|port| free.remove(*port));
         }
         self.first_free(id, switch)
     }
@@ -302,8 +298,10 @@ impl Engine {
         }
     }
 
-    fn count_pool(&self, id: DatapathId) -> PoolCount {
-        let mut count = PoolCount::default();
+    /// What the ports of a pool are doing, `given` of them free but given to
+    /// others by the same request.
+    fn count_pool(&self, id: DatapathId, given: usize) -> PoolCount {
+        let mut count = PoolCount { attached: given, ..PoolCount::default() };
         let Some(switch) = self.topology.switch(id) else { return count };
         for (number, _) in switch.pool_ports() {
             let place = Place::new(id, number);
@@ -315,10 +313,11 @@ impl Engine {
                     count.releasing += 1;
                 }
                 PoolUse::Free if !ready => count.not_ready += 1,
-                // Not given out for no other reason: it joins two switches.
+                // Nothing else is left: it joins two switches, or was given.
                 PoolUse::Free | PoolUse::Releasing => count.trunks += 1,
             }
         }
+        count.trunks = count.trunks.saturating_sub(given);
         count
     }
 

@@ -53,14 +53,16 @@ async fn measure(args: &PoolArgs, controller: &Controller, ports: u32) -> Result
     let named = format!("/api/v1/networks/blue/ports/s1/p{}", ports + 1);
     let pool = "/api/v1/networks/blue/attachments";
     while client.call("GET", "/api/v1/switches/s1", "").await?.0 != 200 {}
-    client.expect("POST", "/api/v1/networks", r#"{"name":"blue"}"#, &[201]).await?;
+    for body in [r#"{"name":"blue"}"#, r#"{"name":"others"}"#] {
+        client.expect("POST", "/api/v1/networks", body, &[201]).await?;
+    }
     client.expect("PATCH", "/api/v1/switches/s1", r#"{"pool":"p*"}"#, &[200]).await?;
     let kept = format!("/api/v1/switches/s1/pool/p{}", ports + 1);
     client.expect("PUT", &kept, r#"{"ready":false}"#, &[201]).await?;
     let others: Vec<_> =
         (0..ports / 2).map(|n| json!({ "switch": "s1", "owner": format!("other-{n}") })).collect();
-    let path = format!("{pool}?timeout=60s");
-    client.expect("POST", &path, &json!(others).to_string(), &[201]).await?;
+    let path = "/api/v1/networks/others/attachments?timeout=60s";
+    client.expect("POST", path, &json!(others).to_string(), &[201]).await?;
 
     let (mut picked, mut put, mut detached) =
         (Times::default(), Times::default(), Times::default());

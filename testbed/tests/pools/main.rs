@@ -7,4 +7,5 @@ mod crowd;
 mod lab;
 mod owners;
 mod picking;
+mod references;
 mod restart;

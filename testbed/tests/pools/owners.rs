@@ -71,6 +71,7 @@ fn a_list_is_attached_as_a_whole_or_not_at_all() {
     let refused =
         post(json!([spec("worker-1", "c"), spec("worker-2", "c"), spec("worker-2", "d")]));
     assert_eq!((refused.status, refused.text("/field")), (409, "/2/switch"), "{refused}");
+    assert!(refused.text("/detail").ends_with("of the 2 in its pool, 2 attached."), "{refused}");
     assert_eq!(lab.attachments("").len(), 3);
     let refused = post(json!([spec("worker-1", "c"), spec("worker-9", "c")]));
     assert_eq!((refused.status, refused.text("/field")), (404, "/1/switch"), "{refused}");
