@@ -228,7 +228,7 @@ impl Bridge {
         };
         let code = match &error {
             AttachError::Full { .. } => 409,
-            AttachError::Call(call) if call.problem().is_none() => 503,
+            AttachError::Call(call) => call.problem().map_or(503, |it| it.status().max(403)),
             _ => 403,
         };
         Err((code, warn(error.reason(), error.to_string())))

@@ -35,7 +35,7 @@ use crate::watch::follow;
 
 const WORKERS: usize = 8;
 /// How long changes are gathered before everything is compared for them.
-const GATHER: Duration = Duration::from_millis(300);
+const GATHER: Duration = Duration::from_millis(700);
 /// How soon a comparison that failed is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 

@@ -132,24 +132,23 @@ impl World {
                 let new = std::mem::take(&mut self.listing);
                 let old = std::mem::take(&mut self.pods);
                 self.pods_listed = true;
-                let mut dirty = Vec::new();
+                let mut dirty: HashSet<PodKey> = new
+                    .values()
+                    .filter(|facts| facts.concerns_us())
+                    .map(|facts| facts.key.clone())
+                    .collect();
                 for (key, facts) in old {
-                    if !new.contains_key(&key) {
-                        if facts.concerns_us() {
-                            dirty.push(key.clone());
+                    match new.get(&key) {
+                        None if facts.concerns_us() => {
+                            dirty.insert(key.clone());
+                            self.gone.insert(key, facts);
                         }
-                        self.gone.insert(key, facts);
-                    } else if new.get(&key).is_some_and(|now| now.differs_from(&facts)) {
-                        dirty.push(key);
+                        Some(now) if now.differs_from(&facts) => drop(dirty.insert(key)),
+                        _ => {}
                     }
                 }
-                let fresh = |(key, facts): (&PodKey, &Arc<Facts>)| {
-                    (facts.concerns_us() && !dirty.contains(key)).then(|| key.clone())
-                };
-                let fresh: Vec<_> = new.iter().filter_map(fresh).collect();
-                dirty.extend(fresh);
                 self.pods = new;
-                dirty
+                dirty.into_iter().collect()
             }
             Event::Apply(pod) => {
                 let Some(facts) = Facts::of(&pod) else { return Vec::new() };
