@@ -1,13 +1,14 @@
 //! Pods bound as fast as the API server takes them: no race, nothing twice, nothing left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::error::LabError;
 use testbed::kube::{Cluster, NETWORKS, PodSpec, needs_kube};
+use testbed::wait::{Look, until};
 
-use crate::stage::{Checked, Stage, at_once, places};
+use crate::stage::{Checked, LIMIT, Stage, at_once, places};
 
 /// How many pods; `ISOLANE_KUBE_PODS` says otherwise.
 const PODS: usize = 120;
@@ -69,7 +70,15 @@ fn pods_bound_at_once_get_their_interface_in_the_write_that_gives_them_their_nod
     let took = begin.elapsed();
     println!("{pods} pods bound in {took:?}, {:.0} a second", pods as f64 / took.as_secs_f64());
 
-    final_when_bound(&record.writes()?, pods);
+    // The watch tells of the last ones a moment after their answers.
+    let writes = until("the watch to tell of all bindings", LIMIT, || {
+        let writes = record.writes()?;
+        let bound = writes.iter().filter(|pod| pod["spec"]["nodeName"].is_string());
+        let names: BTreeSet<_> = bound.map(|pod| pod["metadata"]["name"].to_string()).collect();
+        let seen = names.len();
+        Ok(if seen == pods { Look::Done(writes) } else { Look::NotYet(seen.to_string()) })
+    })?;
+    final_when_bound(&writes, pods);
     let given = stage.wait_until_consistent()?;
     assert_eq!(given.len(), pods, "each has one");
 
