@@ -339,14 +339,11 @@ impl Side {
 
     async fn facts(&self) -> anyhow::Result<Facts> {
         let links = self.links.read().await.context("listing devices")?;
-        let ovs = match self.ovs.read().await {
-            Ok(ovs) => Some(ovs),
-            Err(error) => {
-                tracing::debug!(%error, "Open vSwitch doesn't answer");
-                None
-            }
+        let (ovs, ovs_trouble) = match self.ovs.read().await {
+            Ok(ovs) => (Some(ovs), String::new()),
+            Err(error) => (None, error.to_string()),
         };
-        Ok(Facts { links, ovs })
+        Ok(Facts { links, ovs, ovs_trouble })
     }
 
     /// Carries plans out until nothing is left to do, or what is left can't be done.

@@ -12,6 +12,8 @@ pub struct Facts {
     pub links: Vec<Link>,
     /// What Open vSwitch has; none if it doesn't answer.
     pub ovs: Option<Ovs>,
+    /// Why it doesn't answer.
+    pub ovs_trouble: String,
 }
 
 /// A network device.
@@ -28,6 +30,8 @@ pub struct Link {
     /// Whether a user set one of the flags that a pod may leave behind: promiscuous, all multicast, no ARP, or
     /// multicast off.
     pub odd_flags: bool,
+    /// Whether the host's own IPv4 takes what arrives here.
+    pub host_hears: bool,
     /// Its MTU, in bytes.
     pub mtu: u32,
     /// Its MAC address; empty if it has none.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, InfoVxlan,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, InfoVxlan,
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMetric};
@@ -144,18 +145,24 @@ impl Links {
                     .link_group(GROUP)
                     .build();
                 links.add(pair).execute().await?;
-                self.mute(host).await;
+                self.mute(host).await?;
                 self.up(host).await
             }
             LinkStep::AddVxlan { name, vni, udp_port, remote, mtu } => {
                 let device = to(LinkVxlan::new(name, *vni), *remote).port(*udp_port);
                 links.add(device.mtu(*mtu).link_group(GROUP).build()).execute().await?;
-                self.mute(name).await;
+                self.mute(name).await?;
                 self.up(name).await
             }
             LinkStep::Change { index, name, change: Change::Remote(remote) } => {
                 let device = to(LinkMessageBuilder::<LinkVxlan>::new(name), *remote).index(*index);
                 Ok(links.change(device.build()).execute().await?)
+            }
+            LinkStep::Change { index, change: Change::Deaf, .. } => {
+                let message = LinkUnspec::new_with_index(*index)
+                    .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![deaf()]))
+                    .build();
+                Ok(links.set(message).execute().await?)
             }
             LinkStep::Change { index, change, .. } => {
                 Ok(links.change(changed(*index, change).build()).execute().await?)
@@ -169,17 +176,40 @@ impl Links {
         Ok(self.handle.link().change(message).execute().await?)
     }
 
-    /// Keeps the kernel's own IPv6 from speaking on a device that only the bridge should use. A kernel without IPv6
-    /// has nothing to keep quiet, and refuses.
-    async fn mute(&self, name: &str) {
-        let quiet = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
-        let message = LinkUnspec::new_with_name(name)
-            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(quiet)]))
-            .build();
-        if let Err(error) = self.handle.link().set(message).execute().await {
+    /// Keeps the kernel's own stack from a device that only the bridge should use: IPv4 from listening, IPv6 from
+    /// speaking.
+    async fn mute(&self, name: &str) -> Result<(), LinkError> {
+        let spec = |spec| {
+            LinkUnspec::new_with_name(name)
+                .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![spec]))
+                .build()
+        };
+        self.handle.link().set(spec(deaf())).execute().await?;
+        let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        // A kernel without IPv6 has nothing to keep quiet, and refuses.
+        if let Err(error) = self.handle.link().set(spec(quiet)).execute().await {
             tracing::debug!(device = name, %error, "IPv6 stays as it is on this device");
         }
+        Ok(())
     }
+}
+
+/// Settings of a device's IPv4 (`IPV4_DEVCONF_…`): the strict reverse path filter, which on a device without routes lets
+/// nothing in, and no answer to ARP for any address.
+const RP_FILTER: (u16, u32) = (8, 1);
+const ARP_IGNORE: (u16, u32) = (19, 8);
+/// `IFLA_INET_CONF`, nested.
+const INET_CONF: u16 = 1 | 0x8000;
+
+/// Those settings, and no others: the kernel takes a list of what changes.
+fn deaf() -> AfSpecUnspec {
+    let mut list = Vec::new();
+    for (setting, value) in [RP_FILTER, ARP_IGNORE] {
+        list.extend(8u16.to_ne_bytes());
+        list.extend(setting.to_ne_bytes());
+        list.extend(value.to_ne_bytes());
+    }
+    AfSpecUnspec::Inet(vec![AfSpecInet::Other(DefaultNla::new(INET_CONF, list))])
 }
 
 /// To this many other nodes the way's MTU is looked at.
@@ -224,7 +254,7 @@ fn changed(index: u32, change: &Change) -> LinkMessageBuilder<LinkUnspec> {
             message.promiscuous(false).allmulticast(false).arp(true).multicast(true)
         }
         Change::Alias(alias) => message.alias(alias.clone()),
-        Change::Remote(_) => message, // has a message of its own
+        Change::Remote(_) | Change::Deaf => message, // have messages of their own
     }
 }
 
@@ -238,6 +268,7 @@ fn link(message: &LinkMessage) -> Link {
         kind: Kind::Other,
         up: flags.contains(LinkFlags::Up),
         odd_flags: flags.intersects(odd) || !flags.contains(LinkFlags::Multicast),
+        host_hears: false,
         mtu: 0,
         mac: Vec::new(),
         alias: String::new(),
@@ -257,6 +288,7 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Link(index) => peer = *index,
             LinkAttribute::LinkNetNsId(_) => elsewhere = true,
             LinkAttribute::LinkInfo(all) => infos = all,
+            LinkAttribute::AfSpecUnspec(specs) => link.host_hears = specs.iter().any(hears),
             _ => {}
         }
     }
@@ -268,6 +300,17 @@ fn link(message: &LinkMessage) -> Link {
         }
     }
     link
+}
+
+fn hears(spec: &AfSpecUnspec) -> bool {
+    let AfSpecUnspec::Inet(settings) = spec else { return false };
+    settings.iter().any(|it| match it {
+        AfSpecInet::DevConf(it) => {
+            i64::from(it.rp_filter) != i64::from(RP_FILTER.1)
+                || i64::from(it.arp_ignore) != i64::from(ARP_IGNORE.1)
+        }
+        _ => false,
+    })
 }
 
 fn vxlan(data: &[InfoVxlan]) -> Kind {

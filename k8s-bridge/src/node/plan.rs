@@ -102,6 +102,9 @@ pub enum Change {
     Mac([u8; 6]),
     /// Not promiscuous, not all multicast, but multicast and ARP.
     PlainFlags,
+    /// The host's own IPv4 takes nothing that arrives here: what a bridge has is not the host's, yet Open vSwitch's
+    /// userspace datapath leaves the kernel its copy of each frame, and the kernel would answer for its addresses.
+    Deaf,
     /// The alias; empty for none.
     Alias(String),
     /// Where a tunnel goes.
@@ -193,6 +196,7 @@ impl fmt::Display for Change {
             Self::Mtu(mtu) => write!(f, "MTU {mtu}"),
             Self::Mac(mac) => write!(f, "MAC {}", mac_text(mac)),
             Self::PlainFlags => f.write_str("flags as they were"),
+            Self::Deaf => f.write_str("the host doesn't listen"),
             Self::Alias(alias) => write!(f, "alias {alias:?}"),
             Self::Remote(remote) => write!(f, "to {remote}"),
         }

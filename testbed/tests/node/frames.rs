@@ -58,6 +58,14 @@ fn pods_on_two_nodes_reach_each_other_and_a_killed_side_changes_nothing() {
     .map(str::to_owned);
     ping.run("ping", full).unwrap();
 
+    // A pod that gives itself an address of the nodes' network finds no node: the kernel gets a copy of each frame from
+    // the userspace datapath, and must not answer.
+    ping.ip("addr add 10.0.0.77/24 dev net1").unwrap();
+    assert!(!pings(&ping, [10, 0, 0, 1].into()));
+    let neighbours = ping.run("ip", ["neigh"]).unwrap();
+    let found = neighbours.lines().any(|it| it.starts_with("10.0.0.") && it.contains("lladdr"));
+    assert!(!found, "a node answers a pod: {neighbours}");
+
     let before = (a.state(), b.state());
     sides.into_iter().for_each(super::world::Running::kill);
     assert!(pings(&pong, ip(1)));

@@ -14,7 +14,7 @@ pub const MAX_BACKOFF: i64 = 1_000;
 pub fn diff(facts: &Facts, want: &Desired, plan: &mut Plan) {
     let Some(ovs) = &facts.ovs else {
         let why = "Open vSwitch doesn't answer";
-        plan.problems.push(format!("{why}: is ovsdb-server running, and OVS_RUNDIR its folder?"));
+        plan.problems.push(format!("{why}: {}", facts.ovs_trouble));
         for readiness in plan.pool.values_mut().filter(|it| **it == Readiness::Ready) {
             *readiness = Readiness::Not(why.to_owned());
         }

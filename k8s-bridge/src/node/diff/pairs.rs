@@ -79,6 +79,9 @@ fn joined(
     if host.mtu != mtu {
         plan.links.push(change(host, Change::Mtu(mtu)));
     }
+    if host.host_hears {
+        plan.links.push(change(host, Change::Deaf));
+    }
     if !host.up {
         plan.links.push(change(host, Change::Up(true)));
     }

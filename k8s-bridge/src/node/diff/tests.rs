@@ -21,6 +21,7 @@ fn link(index: u32, name: &str, kind: Kind) -> Link {
         kind,
         up: false,
         odd_flags: false,
+        host_hears: false,
         mtu: 1446,
         mac: vec![2, 0, 0, 0, 0, 1],
         alias: String::new(),
@@ -60,6 +61,7 @@ fn carry_out(facts: &mut Facts, plan: &Plan) {
                     Change::Mtu(mtu) => it.mtu = *mtu,
                     Change::Mac(mac) => it.mac = mac.to_vec(),
                     Change::PlainFlags => it.odd_flags = false,
+                    Change::Deaf => it.host_hears = false,
                     Change::Alias(alias) => it.alias.clone_from(alias),
                     Change::Remote(to) => {
                         let Kind::Vxlan { remote, .. } = &mut it.kind else { panic!("{it:?}") };
@@ -148,7 +150,7 @@ fn carry_out(facts: &mut Facts, plan: &Plan) {
 
 fn fresh() -> Facts {
     let datapath_types = ["netdev".to_owned(), "system".to_owned()].into();
-    Facts { links: vec![], ovs: Some(Ovs { datapath_types, ..Ovs::default() }) }
+    Facts { ovs: Some(Ovs { datapath_types, ..Ovs::default() }), ..Facts::default() }
 }
 
 /// Carries plans out until nothing is left to do; all steps, one a line.
@@ -260,6 +262,16 @@ fn l2sm() -> Facts {
         facts.links.push(it);
     }
     facts
+}
+
+#[test]
+fn the_host_listens_at_no_port_of_the_bridge() {
+    let mut facts = l2sm();
+    facts.links.iter_mut().for_each(|it| it.host_hears = true);
+    let steps = settle(&mut facts, &want(TWO));
+    assert!(steps.contains("vhost1: the host doesn't listen\n"), "{steps}");
+    assert!(steps.contains("vxlan1: the host doesn't listen\n"), "{steps}");
+    assert!(!steps.contains("vxlan2: "), "{steps}");
 }
 
 #[test]
@@ -446,13 +458,13 @@ fn ports_in_other_bridges_and_ports_that_fail_are_named() {
 
 #[test]
 fn without_open_vswitch_devices_are_made_and_nothing_is_given_out() {
-    let mut facts = Facts::default();
+    let mut facts = Facts { ovs_trouble: "no socket".into(), ..Facts::default() };
     let want = want(TWO);
     let plan = diff(&facts, &want);
     carry_out(&mut facts, &plan);
     let plan = diff(&facts, &want);
     assert!(
-        plan.is_empty() && plan.problems[0].starts_with("Open vSwitch doesn't answer"),
+        plan.is_empty() && plan.problems[0].starts_with("Open vSwitch doesn't answer: no socket"),
         "{plan}"
     );
     assert!(matches!(plan.pool["vhost1"], Readiness::Not(_)));

@@ -88,6 +88,9 @@ fn keep(
     if link.mtu != want.mtu && want.mtu_from.is_for(link.ours()) {
         plan.links.push(change(link, Change::Mtu(want.mtu)));
     }
+    if link.host_hears {
+        plan.links.push(change(link, Change::Deaf));
+    }
     if !link.up {
         plan.links.push(change(link, Change::Up(true)));
     }
