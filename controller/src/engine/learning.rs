@@ -22,8 +22,11 @@ use crate::southbound::{Punt, SessionId, Tables};
 
 /// A host whose flow counts nothing for this long may have moved.
 const SILENCE: Duration = Duration::from_millis(500);
-/// Between two looks at its counter. Open vSwitch's counters may be half a
-/// second behind: what is counted late must not cost a whole further silence.
+/// Open vSwitch brings its counters up to date every half second, or later when
+/// it is busy: there a silence must be longer for the owner not to be talking.
+const LATE: Duration = Duration::from_millis(200);
+/// Between two looks at the counter: what is counted late must not cost a whole
+/// further silence.
 const SAMPLE: Duration = Duration::from_millis(125);
 /// Copies from one port in a second after which it is muted for one.
 const COPIES: u32 = 100;
@@ -428,9 +431,11 @@ impl Engine {
             probe.packets = packets;
             probe.changed = now;
         }
-        if now.duration_since(probe.changed) >= SILENCE {
+        let late = self.sessions.get(&probe.old.switch).is_some_and(|live| live.caches);
+        let silence = if late { SILENCE + LATE } else { SILENCE };
+        if now.duration_since(probe.changed) >= silence {
             self.move_host(network, mac, probe.old, probe.claimant, now);
-        } else if now.duration_since(probe.begun) >= SILENCE * 2 {
+        } else if now.duration_since(probe.begun) >= silence * 2 {
             self.report_conflict(network, mac, probe.old, probe.claimant, now);
         } else {
             probe.due = Some(now + SAMPLE);
