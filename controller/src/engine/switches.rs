@@ -107,6 +107,10 @@ impl Engine {
         self.refresh_ports(id);
         self.topology_changed(now);
         self.mark_networks_on(id);
+        // Those too that only pass through it, and came to while it was away.
+        let waiting = self.reports.iter().filter(|(_, report)| report.behind.contains_key(&id));
+        let waiting: BTreeSet<_> = waiting.map(|(network, _)| *network).collect();
+        waiting.into_iter().for_each(|network| self.mark(network));
     }
 
     /// What was heard at a number doesn't count where another port has it now.

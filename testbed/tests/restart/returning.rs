@@ -89,6 +89,30 @@ fn what_is_asked_for_right_after_the_start_arrives_when_the_switch_is_back() -> 
     Ok(())
 }
 
+/// A switch that networks only pass through is told of those that came to do so while it was away.
+#[test]
+fn a_network_that_began_to_cross_an_away_switch_crosses_it_once_it_is_back() -> Checked {
+    let (controller, ring) = begin()?;
+    ring.fabric.set_link((3, 9), false);
+    controller.wait_for_links(2)?;
+    controller.create_network("red")?;
+    controller.attach("red", "s1", "1")?;
+    ring.switches[1].set_away(true);
+    wait_for(&controller, 2, false)?;
+    let answer = controller.try_attach("red", "s3", "1")?;
+    assert_eq!((answer.status, answer.text("/state")), (202, "pending"), "{answer}");
+    ring.switches[1].set_away(false);
+    controller.wait_for_switches(3)?;
+    until("the network to be whole", LIMIT, || {
+        let red = network(&controller, "red")?;
+        let whole = red.state == api::types::State::Installed;
+        Ok(if whole { Look::Done(()) } else { Look::NotYet(format!("{red:?}")) })
+    })?;
+    ring.everybody_hears(1, &[1, 3]);
+    ring.everybody_hears(3, &[1, 3]);
+    Ok(())
+}
+
 /// A deleted network's id isn't another's while a switch that is away may hold its flows, whatever restarts.
 #[test]
 fn ids_that_are_held_far_away_stay_taken_over_restarts() -> Checked {
