@@ -151,12 +151,31 @@ impl Cluster {
         Ok(pod["metadata"]["annotations"][key].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Binds a pod to a node, as the scheduler does.
+    /// Binds a pod to a node, as the scheduler does: again and again while it is told to come back later (503).
     ///
     /// # Errors
     /// [`LabError`] unless it is accepted.
     pub fn bind(&self, namespace: &str, name: &str, node: &str) -> Result<()> {
-        self.scheduler().done(self.try_bind(namespace, name, node)).map(drop)
+        let pod = self.pod_named(namespace, name)?.unwrap_or_default();
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        self.bind_seen(namespace, name, uid, node).map(drop)
+    }
+
+    /// The same with a uid that the caller knows; tells how often it was told to come back later.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bind_seen(&self, namespace: &str, name: &str, uid: &str, node: &str) -> Result<usize> {
+        let mut refusals = 0;
+        until_every(PAUSE, &format!("{namespace}/{name} to be bound to {node}"), LIMIT, || {
+            let answer = self.try_bind_seen(namespace, name, uid, node)?;
+            if answer.status == 503 {
+                refusals += 1;
+                return Ok(Look::NotYet(answer.to_string()));
+            }
+            self.scheduler().done(Ok(answer)).map(|_| Look::Done(()))
+        })?;
+        Ok(refusals)
     }
 
     /// Tries to bind a pod to a node, as the scheduler does: with the uid of the pod that it has seen.
