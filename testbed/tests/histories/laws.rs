@@ -95,6 +95,9 @@ pub fn always(world: &mut World) -> Result<(), String> {
             _ => mac(world.dice.throw(MACS as usize + 1) as u32),
         };
         let Some(heard) = send(world, from, to)? else { continue };
+        if to[0] & 1 == 0 {
+            unicast_is_not_lost(world, from, to, &heard)?;
+        }
         if let Some(steady) = &world.steady
             && to[0] & 1 == 1
             && let Some(tag) = steady.get(&from)
@@ -111,6 +114,27 @@ pub fn always(world: &mut World) -> Result<(), String> {
                     "a flood from {from:?} to {port:?} is lost while nothing fails"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// While nothing fails, a frame to a host that is known where it last spoke reaches it, known or flooded.
+fn unicast_is_not_lost(
+    world: &World,
+    from: Port,
+    to: [u8; 6],
+    heard: &BTreeSet<Port>,
+) -> Result<(), String> {
+    let Some(steady) = &world.steady else { return Ok(()) };
+    let Some(tag) = steady.get(&from) else { return Ok(()) };
+    let Some(at) = world.homes.get(&(*tag, to)) else { return Ok(()) };
+    if *at != from && steady.get(at) == Some(tag) && !heard.contains(at) {
+        let reach = reach(world, |_| true);
+        if reach[&at.0] == reach[&from.0] {
+            return Err(format!(
+                "a frame from {from:?} to {to:02x?} at {at:?} is lost while nothing fails"
+            ));
         }
     }
     Ok(())
@@ -138,7 +162,7 @@ fn reach(world: &World, usable: impl Fn(u64) -> bool) -> BTreeMap<u64, u64> {
 }
 
 /// Where the controller says that hosts are.
-fn known_hosts(world: &World) -> BTreeMap<(Tag, [u8; 6]), Port> {
+pub fn known_hosts(world: &World) -> BTreeMap<(Tag, [u8; 6]), Port> {
     let hosts = world.lab.engine().show_hosts();
     let known = hosts.into_iter().filter_map(|host| {
         let (_, tag) = world.networks.iter().find(|(name, _)| *name == host.network)?;

@@ -19,19 +19,31 @@ mod reuse;
 mod run;
 mod world;
 
-use run::{random, tell};
+use plan::History;
+use run::{attempt_short, tell};
 
 #[test]
 fn random_histories() {
+    try_all(32, History::random);
+}
+
+#[test]
+fn random_moves() {
+    try_all(16, History::of_moves);
+}
+
+fn try_all(by_default: u64, history: fn(u64) -> History) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let count = number("HISTORIES").unwrap_or(32);
+    let count = number("HISTORIES").unwrap_or(by_default);
     let first = number("HISTORY_SEED").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4) as u64;
     let failures: Vec<_> = std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads)
             .map(|thread| {
                 scope.spawn(move || {
-                    (first..first + count).filter(|seed| seed % threads == thread).find_map(random)
+                    (first..first + count)
+                        .filter(|seed| seed % threads == thread)
+                        .find_map(|seed| attempt_short(history(seed)))
                 })
             })
             .collect();

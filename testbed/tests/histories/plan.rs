@@ -144,6 +144,54 @@ impl History {
     }
 }
 
+impl History {
+    /// Several hosts move at once, over parallel links, while switches act and don't confirm, confirm late, or are gone.
+    pub fn of_moves(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let switches = 2 + dice.throw(3) as u64;
+        let mut cables: Vec<_> = (2..=switches).flat_map(|b| [(b - 1, b), (b - 1, b)]).collect();
+        if dice.once_in(2) {
+            cables.push((1, switches));
+        }
+        let plan = Plan::of(switches, &cables);
+        let mut events = vec![Event::Create];
+        for switch in 1..=switches {
+            events.push(Event::Attach(switch, 1, 0));
+            if dice.once_in(2) {
+                events.push(Event::Attach(switch, 2, 0));
+            }
+        }
+        events.push(Event::Settle);
+        let any = |dice: &mut Dice| dice.throw(1 << 16) as u32;
+        for _ in 0..1 + dice.throw(4) {
+            for _ in 0..2 + dice.throw(3) {
+                for mac in 0..MACS {
+                    events.push(Event::Speak(any(&mut dice), mac));
+                }
+                let switch = 1 + dice.throw(switches as usize) as u64;
+                events.push(match dice.throw(10) {
+                    0..=2 => Event::Unconfirming(switch),
+                    3 => Event::Idle(switch),
+                    4 => Event::Mended(switch),
+                    5 => Event::HangUp(switch),
+                    6 => Event::Away(switch, true),
+                    7 => Event::Cut(any(&mut dice), dice.throw(3) as u32),
+                    8 => Event::Mend(any(&mut dice)),
+                    _ => Event::Back(switch),
+                });
+                // A host may have moved once its old port was silent for half a second.
+                events.push(match dice.throw(3) {
+                    0 => Event::Steps(dice.throw(60) as u32),
+                    1 => Event::Wait(100 + dice.throw(700) as u32),
+                    _ => Event::Wait(600 + dice.throw(1500) as u32),
+                });
+            }
+            events.push(Event::Settle);
+        }
+        Self { seed, plan, events }
+    }
+}
+
 fn attach(plan: &Plan, dice: &mut Dice) -> Event {
     let switch = 1 + dice.throw(plan.switches as usize) as u64;
     Event::Attach(switch, 1 + dice.throw(PORTS as usize) as u32, dice.throw(3) as u32)

@@ -26,9 +26,9 @@ fn attempt(history: &History) -> Result<(), String> {
     })
 }
 
-/// Tries the random history of a seed. What went wrong, if anything did.
-pub fn random(seed: u64) -> Option<String> {
-    let history = History::random(seed);
+/// Tries a history. What went wrong, if anything did.
+pub fn attempt_short(history: History) -> Option<String> {
+    let seed = history.seed;
     let mut error = attempt(&history).err()?;
     let mut short = history;
     if std::env::var_os("HISTORY_LOUD").is_none() {

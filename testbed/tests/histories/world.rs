@@ -41,6 +41,8 @@ pub struct World {
     pub altered: bool,
     /// Ports that were in their networks when all was well, and have stayed since; while nothing fails.
     pub steady: Option<BTreeMap<Port, Tag>>,
+    /// Where hosts were when all was well, and have not spoken elsewhere since.
+    pub homes: BTreeMap<(Tag, [u8; 6]), Port>,
     /// What the last settled world holds, before anything was done.
     pub fresh: String,
     renumbered: bool,
@@ -85,6 +87,7 @@ impl World {
             dead: BTreeSet::new(),
             altered: false,
             steady: None,
+            homes: BTreeMap::new(),
             fresh: String::new(),
             renumbered: false,
             next_tag: 1,
@@ -429,6 +432,7 @@ impl World {
             return Ok(());
         };
         let Some(place) = self.place(port) else { return Ok(()) };
+        self.homes.retain(|(_, of), at| *of != laws::mac(mac) || *at == port);
         let frame = laws::frame(laws::EVERYBODY, laws::mac(mac), None);
         let result = self.lab.send(place, frame.clone());
         if !self.altered {
@@ -442,6 +446,7 @@ impl World {
         let Some(name) = self.ports.get(&port).and_then(|tag| self.name_of(*tag)).cloned() else {
             return Ok(());
         };
+        self.homes.retain(|(_, of), _| *of != laws::mac(mac));
         let mac = api::values::MacAddr::new(laws::mac(mac)).map_err(|error| error.to_string())?;
         let spec = PortSpec { mac: vec![mac], ..PortSpec::default() };
         let at = host_at(port);
@@ -631,6 +636,7 @@ impl World {
         }
         laws::settled(self)?;
         self.steady = self.all_connected().then(|| self.ports.clone());
+        self.homes = laws::known_hosts(self);
         Ok(())
     }
 
