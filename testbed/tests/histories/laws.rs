@@ -89,9 +89,9 @@ pub fn always(world: &mut World) -> Result<(), String> {
     let from: Vec<_> = world.owners.keys().copied().collect();
     for _ in 0..LOOKS.min(from.len()) {
         let from = from[world.dice.throw(from.len())];
-        let to = match world.dice.throw(4) {
-            0 => EVERYBODY,
-            1 => GROUP,
+        let to = match world.dice.throw(6) {
+            0..=2 => EVERYBODY,
+            3 => GROUP,
             _ => mac(world.dice.throw(MACS as usize + 1) as u32),
         };
         let Some(heard) = send(world, from, to)? else { continue };

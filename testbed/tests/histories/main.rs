@@ -32,6 +32,11 @@ fn random_moves() {
     try_all(16, History::of_moves);
 }
 
+#[test]
+fn random_trees() {
+    try_all(16, History::of_trees);
+}
+
 fn try_all(by_default: u64, history: fn(u64) -> History) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let count = number("HISTORIES").unwrap_or(by_default);
@@ -41,9 +46,9 @@ fn try_all(by_default: u64, history: fn(u64) -> History) {
         let parts: Vec<_> = (0..threads)
             .map(|thread| {
                 scope.spawn(move || {
-                    (first..first + count)
-                        .filter(|seed| seed % threads == thread)
-                        .find_map(|seed| attempt_short(history(seed)))
+                    (first..first + count).filter(|seed| seed % threads == thread).find_map(
+                        |seed| attempt_short(history(seed)).inspect(|told| eprintln!("{told}")),
+                    )
                 })
             })
             .collect();

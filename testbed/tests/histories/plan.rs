@@ -192,6 +192,47 @@ impl History {
     }
 }
 
+impl History {
+    /// Links of rings and meshes come and go, while switches act and don't confirm, or are gone in the middle of it.
+    pub fn of_trees(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let switches = 3 + dice.throw(2) as u64;
+        let mut cables: Vec<_> = (1..=switches).map(|a| (a, a % switches + 1)).collect();
+        for _ in 0..dice.throw(3) {
+            let a = 1 + dice.throw(switches as usize - 1) as u64;
+            cables.push((a, a + 1));
+        }
+        let plan = Plan::of(switches, &cables);
+        let mut events = vec![Event::Create];
+        events.extend((1..=switches).map(|switch| Event::Attach(switch, 1, 0)));
+        events.push(Event::Settle);
+        let any = |dice: &mut Dice| dice.throw(1 << 16) as u32;
+        for _ in 0..1 + dice.throw(5) {
+            for _ in 0..2 + dice.throw(6) {
+                let switch = 1 + dice.throw(switches as usize) as u64;
+                events.push(match dice.throw(16) {
+                    0..=3 => Event::Cut(any(&mut dice), [0, 0, 2, 1][dice.throw(4)]),
+                    4..=6 => Event::Mend(any(&mut dice)),
+                    7 | 8 => Event::Unconfirming(switch),
+                    9 => Event::Idle(switch),
+                    10 => Event::Mended(switch),
+                    11 => Event::HangUp(switch),
+                    12 | 13 => Event::Away(switch, dice.once_in(2)),
+                    14 => Event::Back(switch),
+                    _ => Event::Restart,
+                });
+                events.push(match dice.throw(8) {
+                    0 => Event::Wait(dice.throw(1500) as u32),
+                    1 => Event::Wait(dice.throw(7000) as u32),
+                    _ => Event::Steps(dice.throw(25) as u32),
+                });
+            }
+            events.push(Event::Settle);
+        }
+        Self { seed, plan, events }
+    }
+}
+
 fn attach(plan: &Plan, dice: &mut Dice) -> Event {
     let switch = 1 + dice.throw(plan.switches as usize) as u64;
     Event::Attach(switch, 1 + dice.throw(PORTS as usize) as u32, dice.throw(3) as u32)
