@@ -254,12 +254,7 @@ impl Engine {
         let mut all: BTreeMap<_, _> = desired.keys().map(|switch| (*switch, None)).collect();
         all.extend(held);
         let state = all.into_iter().map(|(switch, held)| {
-            let mut installed = held.map(|held| held.slice.clone()).unwrap_or_default();
-            if let Some(sent) = held.and_then(|held| held.sent.as_ref()) {
-                // What may have become different isn't confirmed: nobody builds on it.
-                installed.hosts.retain(|mac, out| sent.hosts.get(mac) == Some(out));
-                installed.known_in.retain(|port, encap| sent.known_in.get(port) == Some(encap));
-            }
+            let installed = held.map(Held::as_reckoned_with).unwrap_or_default();
             let desired = desired.remove(&switch).unwrap_or_default();
             (switch, State { installed, desired, live: self.is_usable(id, switch) })
         });
