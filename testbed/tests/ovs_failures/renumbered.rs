@@ -99,6 +99,8 @@ fn live_ports_that_swap_numbers_settle_in_their_own_networks() -> Checked {
             settled = Some(std::time::Instant::now());
             // Open vSwitch 3.1.0 on a busy machine may go on dropping what it decided to drop while a trunk's
             // port was down, though its flows say otherwise and even count the frames: seen in its datapath.
+            controller.wait_for_switches(lab.switches().len())?;
+            beats.rounds(10)?;
             lab.forget_decisions()?;
             beats.wait_for_touch(&[0, 1]).map(drop)
         })?;
