@@ -34,11 +34,6 @@ pub fn run(args: &StoreArgs) -> Result<()> {
     let folder = controller.data_dir();
     let address = controller.rest().address();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut client = Client::connect(address).await?;
-        client.expect("POST", "/api/v1/networks", r#"{"name":"all"}"#, &[201]).await?;
-        anyhow::Ok(())
-    })?;
     for (turn, clients) in args.clients.iter().enumerate() {
         // Beside each figure, for disks have moods.
         let disk = syncs(&folder, time / 2)?;
@@ -74,11 +69,14 @@ async fn attaches(address: SocketAddr, turn: usize, clients: u32, time: Duration
     for client in 0..clients {
         tasks.spawn(async move {
             let mut connection = Client::connect(address).await?;
+            // One of its own for each, so that none has many ports.
+            let spec = format!(r#"{{"name":"net-{turn}-{client}"}}"#);
+            connection.expect("POST", "/api/v1/networks", &spec, &[201]).await?;
             let mut count = 0_u64;
             while begin.elapsed() < time {
                 count += 1;
                 let port = format!("t{turn}c{client}/p{count}");
-                let path = format!("/api/v1/networks/all/ports/{port}?wait=stored");
+                let path = format!("/api/v1/networks/net-{turn}-{client}/ports/{port}?wait=stored");
                 connection.expect("PUT", &path, "{}", &[201, 202]).await?;
             }
             anyhow::Ok(count)
