@@ -39,7 +39,7 @@ async fn each_path_takes_exactly_the_documented_methods() {
     let router = router(Arc::new(Memory::default()), Options::new(Access::Open));
     let document = document();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 23);
+    assert_eq!(paths.len(), 25);
     for (path, item) in paths {
         let mut uri = path.clone();
         while let (Some(start), Some(end)) = (uri.find('{'), uri.find('}')) {
