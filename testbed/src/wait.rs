@@ -1,5 +1,6 @@
 //! Waiting for a condition, with a bound.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::LabError;
@@ -47,5 +48,15 @@ pub fn until_every<T>(
             }
             Look::NotYet(_) => std::thread::sleep(pause),
         }
+    }
+}
+
+/// Sets a flag when it goes, also by a panic: a scope waits for its threads, and they for the flag.
+#[derive(Debug)]
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }

@@ -9,7 +9,7 @@ use testbed::error::LabError;
 use testbed::host::{BROADCAST, Frame, Mac, Tag};
 use testbed::ovs::{Lab, Topology, Trunks};
 use testbed::rights::needs_ovs;
-use testbed::wait::{Look, until};
+use testbed::wait::{Look, SetOnDrop, until};
 
 use super::pulse::pulse;
 use super::story::{Checked, Story};
@@ -35,8 +35,9 @@ fn under_attack<T>(
             }
             Ok(())
         });
+        let stopping = SetOnDrop(&stop);
         let done = work();
-        stop.store(true, Ordering::SeqCst);
+        drop(stopping);
         attacking.join().expect("the attacker")?;
         done
     })

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use testbed::error::LabError;
 use testbed::host::{BROADCAST, Frame, Mac};
 use testbed::ovs::{Host, Lab};
-use testbed::wait::{Look, until};
+use testbed::wait::{Look, SetOnDrop, until};
 
 use super::story::Checked;
 
@@ -95,8 +95,9 @@ pub fn pulse(
             .collect();
         let listening: Vec<_> =
             hosts.iter().map(|host| scope.spawn(move || beats.listen(host, stop))).collect();
+        let stopping = SetOnDrop(stop);
         let done = work(beats);
-        stop.store(true, Ordering::SeqCst);
+        drop(stopping);
         let ended = sending.into_iter().chain(listening).map(|it| it.join().expect("a thread"));
         ended.collect::<Checked>().and(done)
     })?;

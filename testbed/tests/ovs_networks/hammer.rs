@@ -7,7 +7,7 @@ use std::time::Duration;
 use testbed::error::LabError;
 use testbed::host::{BROADCAST, Frame, Mac};
 use testbed::ovs::{Heard, Host, Lab};
-use testbed::wait::{Look, until};
+use testbed::wait::{Look, SetOnDrop, until};
 
 /// Between two frames of a sender: so few wait in a switch's queue that none is lost there.
 const PACE: Duration = Duration::from_millis(2);
@@ -93,8 +93,9 @@ pub fn hammer(
             rounds(AFTER)?;
             Ok(boundary)
         };
+        let stopping = SetOnDrop(&stop);
         let result: Result<u64, LabError> = work();
-        stop.store(true, Ordering::SeqCst);
+        drop(stopping);
         let shots: Result<Vec<Vec<Shot>>, LabError> =
             running.into_iter().map(|thread| thread.join().expect("a sender")).collect();
         Ok::<_, LabError>((result?, shots?.concat()))

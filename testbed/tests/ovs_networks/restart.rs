@@ -9,6 +9,7 @@ use testbed::error::LabError;
 use testbed::host::Frame;
 use testbed::ovs::{Host, Lab, Topology, Trunks};
 use testbed::rights::needs_ovs;
+use testbed::wait::SetOnDrop;
 
 use super::reconnect::{ages, nothing_was_sent_again};
 use super::story::{Checked, Story};
@@ -61,15 +62,16 @@ fn talking<T>(
     thread::scope(|scope| {
         let talkers = [scope.spawn(|| talk(a, b)), scope.spawn(|| talk(b, a))];
         let listeners = [scope.spawn(|| listen(a)), scope.spawn(|| listen(b))];
+        let (stopping, ending) = (SetOnDrop(&stop), SetOnDrop(&done));
         let result = during();
-        stop.store(true, Ordering::SeqCst);
+        drop(stopping);
         let mut counts = BTreeMap::new();
         for talker in talkers {
             counts.extend(talker.join().expect("a talker")?.into_iter().map(|frame| (frame, 0)));
         }
         // Frames are in the switch for less than a millisecond; a loaded machine gets more.
         thread::sleep(GRACE);
-        done.store(true, Ordering::SeqCst);
+        drop(ending);
         for listener in listeners {
             for frame in listener.join().expect("a listener")? {
                 *counts.entry(frame).or_default() += 1;

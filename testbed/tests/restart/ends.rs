@@ -12,7 +12,7 @@ use testbed::error::LabError;
 use testbed::faults::{Chances, Faults};
 use testbed::host::Frame;
 use testbed::rights::needs_rights;
-use testbed::wait::{Look, until};
+use testbed::wait::{Look, SetOnDrop, until};
 
 use super::ring::{Checked, LIMIT, Ring};
 
@@ -182,7 +182,8 @@ fn a_flood_from_one_switch_takes_nothing_from_the_others() -> Checked {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        let checked = (|| {
+        let _stopping = SetOnDrop(&stop);
+        (|| {
             for round in 0..5 {
                 let network = format!("calm-{round}");
                 controller.create_network(&network)?;
@@ -197,8 +198,6 @@ fn a_flood_from_one_switch_takes_nothing_from_the_others() -> Checked {
                 assert!(links.iter().filter(|link| link.up).count() == 3, "{links:?}");
             }
             Checked::Ok(())
-        })();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        checked
+        })()
     })
 }
