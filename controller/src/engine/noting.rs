@@ -3,7 +3,8 @@
 //! What changes is gathered for a moment, compared with what the store knows,
 //! and noted: one note at a time, of bounded size, so that switches and ports
 //! that come and go cost a few writes a second whatever their number. A change
-//! that a caller waits for is never part of a note, nor fails with one.
+//! that a caller waits for is never part of a note, nor fails with one; but it
+//! takes along what isn't noted yet.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Facts of one note, about: who waits for a change waits for it, too.
 const MOST: usize = 2048;
+
+/// Switches that a change takes along.
+const FEW: usize = 64;
 
 /// What the store doesn't know yet.
 #[derive(Debug)]
@@ -128,6 +132,32 @@ impl Engine {
         let records: Vec<_> = facts.iter().cloned().map(Record::World).collect();
         self.noting.sent = Some(facts);
         self.store.note(records.into());
+    }
+
+    /// What a change takes along of what isn't noted yet: the world that it was
+    /// answered in is then known after a restart. Of many at once only the
+    /// switches that hold an id which the change sets free: unknown ones would
+    /// not keep it from being given out. They are compared again when the next
+    /// note goes, whatever became of the change.
+    pub(super) fn untold(&self, change: &[Record]) -> Vec<Record> {
+        let holders = change.iter().filter_map(|record| match record {
+            Record::World(Fact::Releasing(_, holders)) => Some(holders),
+            _ => None,
+        });
+        let unknown = |id: &&DatapathId| !self.world.switches.contains_key(*id);
+        let mut switches: BTreeSet<_> = holders.flatten().filter(unknown).copied().collect();
+        let few = self.noting.switches.len() <= FEW;
+        if few && !self.noting.closed {
+            switches.extend(&self.noting.switches);
+        }
+        let mut facts = Vec::new();
+        for id in switches {
+            self.facts_of_switch(id, &mut facts);
+        }
+        if few && self.noting.links && !self.noting.closed {
+            self.facts_of_links(&mut facts);
+        }
+        facts.into_iter().map(Record::World).collect()
     }
 
     fn facts_of_switch(&self, id: DatapathId, facts: &mut Vec<Fact>) {

@@ -81,6 +81,11 @@ impl Engine {
                 );
             }
         }
+        if !records.is_empty() {
+            // Before the change itself, which may be that a switch is forgotten.
+            let untold = self.untold(&records);
+            records.splice(0..0, untold);
+        }
         let records: Arc<[Record]> = self.with_releases(records).into();
         for record in &*records {
             self.accepted.apply(record.clone());
