@@ -83,8 +83,8 @@ pub fn compile(network: &Network, switch: DatapathId, routes: &SwitchRoutes) -> 
     slice.flood_out.extend(routes.tree.iter().map(|(port, encap)| Out::Trunk(*port, *encap)));
     for (&mac, host) in &network.hosts {
         if host.place.switch != switch {
-            let towards = routes.towards.get(&host.place.switch);
-            slice.hosts.extend(towards.map(|(port, encap)| (mac, Out::Trunk(*port, *encap))));
+            let towards = routes.towards(host.place.switch);
+            slice.hosts.extend(towards.map(|(port, encap)| (mac, Out::Trunk(port, encap))));
         } else if let Some(member) = members.get(&host.place.port) {
             slice.hosts.insert(mac, Out::Edge(host.place.port));
             slice.sources.extend(source(host.place.port, mac, host.learnt, member));
@@ -171,7 +171,7 @@ mod tests {
         SwitchRoutes {
             tree: BTreeMap::from([(port, Encap::Vlan)]),
             known_in: BTreeMap::from([(port, Encap::Vlan)]),
-            towards: BTreeMap::from([(THERE, (port, Encap::Vlan))]),
+            towards: vec![(THERE, (port, Encap::Vlan))],
         }
     }
 

@@ -57,7 +57,7 @@ use storing::Storing;
 use switches::{Live, Refused};
 use unseen::Unseen;
 
-/// Dirty networks worked off before events are looked at again.
+/// Dirty networks, small ones, worked off before inputs are looked at again.
 const BATCH: usize = 64;
 
 /// All state, and what is under way.

@@ -31,8 +31,10 @@ impl Link {
         Self { a: one.min(other), b: one.max(other), encap }
     }
 
-    fn end_at(&self, switch: DatapathId) -> Place {
-        if self.a.switch == switch { self.a } else { self.b }
+    /// The step over it from the switch at one of its ends.
+    fn hop_from(&self, switch: DatapathId) -> Hop {
+        let (from, to) = if self.a.switch == switch { (self.a, self.b) } else { (self.b, self.a) };
+        Hop { from, to, encap: self.encap }
     }
 
     /// A number of this link's own, equal on every instance.
@@ -51,6 +53,36 @@ pub struct Hop {
     pub to: Place,
     /// How the trunk between carries tags.
     pub encap: Encap,
+}
+
+/// By which a network chooses among links that lead equally near: the greatest
+/// is taken (rendezvous hashing).
+fn choice(network: NetworkId, link: &Link) -> (u64, u64) {
+    let key = link.key();
+    (spread(u64::from(network.value()), key), key)
+}
+
+/// Where one network's frames to one switch go.
+#[derive(Debug)]
+pub struct Ways<'a> {
+    graph: &'a Graph,
+    network: NetworkId,
+    to: DatapathId,
+    costs: Arc<Distances>,
+}
+
+impl Ways<'_> {
+    /// The next hop from a switch; see [`Graph::next_hop`].
+    pub fn next_hop(&self, from: DatapathId) -> Option<Hop> {
+        let usable = |link: &Link| self.network.has_tags(link.encap);
+        let here = self.costs[self.graph.index.get(&from)?.index()];
+        if here == self.graph.cost_of(from) {
+            let links = self.graph.between.get(&(from, self.to)).into_iter().flatten();
+            let usable = links.filter(|link| usable(link));
+            return Some(usable.max_by_key(|link| choice(self.network, link))?.hop_from(from));
+        }
+        self.graph.closer(self.network, &self.costs, usable, from)
+    }
 }
 
 /// What switches that are avoided hold of a network's tree: it can't be changed.
@@ -85,6 +117,8 @@ pub struct Graph {
     graph: UnGraph<DatapathId, Link>,
     index: HashMap<DatapathId, NodeIndex>,
     peers: BTreeMap<Place, Place>,
+    /// The links from one switch to its neighbour, by both: a switch may have a thousand neighbours.
+    between: HashMap<(DatapathId, DatapathId), Vec<Link>>,
     distances: Mutex<HashMap<(DatapathId, bool), Arc<Distances>>>,
 }
 
@@ -115,6 +149,9 @@ impl Graph {
             new.graph.add_edge(*a, *b, link);
             new.peers.insert(link.a, link.b);
             new.peers.insert(link.b, link.a);
+            for ends in [(link.a.switch, link.b.switch), (link.b.switch, link.a.switch)] {
+                new.between.entry(ends).or_default().push(link);
+            }
         }
         new
     }
@@ -153,8 +190,12 @@ impl Graph {
     ///
     /// Only links that can carry this network are used.
     pub fn next_hop(&self, network: NetworkId, from: DatapathId, to: DatapathId) -> Option<Hop> {
-        let costs = self.distances_to(network, to)?;
-        self.closer(network, &costs, |link| network.has_tags(link.encap), from)
+        self.ways(network, to)?.next_hop(from)
+    }
+
+    /// The same for many switches that frames come from.
+    pub fn ways(&self, network: NetworkId, to: DatapathId) -> Option<Ways<'_>> {
+        Some(Ways { graph: self, network, to, costs: self.distances_to(network, to)? })
     }
 
     /// The hops from a network's members to the root of its tree, each switch's
@@ -247,10 +288,7 @@ impl Graph {
                 joined.extend(peers.filter(|peer| seen.insert(*peer)));
                 next += 1;
             }
-            let best = |hop: &Hop| {
-                let key = Link::new(hop.from, hop.to, hop.encap).key();
-                (spread(u64::from(network.value()), key), key)
-            };
+            let best = |hop: &Hop| choice(network, &Link::new(hop.from, hop.to, hop.encap));
             let ways = joined.iter().filter_map(|at| self.closer(network, costs, usable, *at));
             let way = ways.max_by_key(best);
             hops.extend(way.map(|hop| (hop.from.switch, hop)));
@@ -278,10 +316,7 @@ impl Graph {
     ) -> impl Iterator<Item = Hop> {
         let node = self.index.get(&from);
         let edges = node.into_iter().flat_map(|node| self.graph.edges(*node));
-        edges.filter(move |edge| such(edge.weight())).map(move |edge| {
-            let (link, to) = (edge.weight(), self.graph[edge.target()]);
-            Hop { from: link.end_at(from), to: link.end_at(to), encap: link.encap }
-        })
+        edges.filter(move |edge| such(edge.weight())).map(move |edge| edge.weight().hop_from(from))
     }
 
     fn root(&self, network: NetworkId, reachable: &Distances) -> Option<DatapathId> {
@@ -309,13 +344,8 @@ impl Graph {
             .graph
             .edges(node)
             .filter(|edge| costs[edge.target().index()] == next && usable(edge.weight()));
-        let best = closer.max_by_key(|edge| {
-            let key = edge.weight().key();
-            (spread(u64::from(network.value()), key), key)
-        })?;
-        let (from, to) = (self.graph[node], self.graph[best.target()]);
-        let link = best.weight();
-        Some(Hop { from: link.end_at(from), to: link.end_at(to), encap: link.encap })
+        let best = closer.max_by_key(|edge| choice(network, edge.weight()))?;
+        Some(best.weight().hop_from(from))
     }
 
     fn cost_of(&self, switch: DatapathId) -> u32 {

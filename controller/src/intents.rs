@@ -115,6 +115,7 @@ pub struct Intents {
     ports: BTreeMap<Arc<PortAt>, Arc<PortRecord>>,
     ports_of: BTreeMap<NetworkName, BTreeSet<Arc<PortAt>>>,
     links: BTreeMap<LinkEnds, Encap>,
+    links_at: BTreeMap<PortAt, Vec<LinkEnds>>,
     switches: BTreeMap<DatapathId, SwitchSpec>,
     attachments: Attachments,
     pools: Pools,
@@ -133,12 +134,8 @@ impl Intents {
             }
             Record::Port(at, port) => self.put_port(Arc::new(at), Arc::new(port)),
             Record::NoPort(at) => self.drop_port(&at),
-            Record::Link(ends, encap) => {
-                self.links.insert(ends, encap);
-            }
-            Record::NoLink(ends) => {
-                self.links.remove(&ends);
-            }
+            Record::Link(ends, encap) => self.put_link(ends, encap),
+            Record::NoLink(ends) => self.drop_link(&ends),
             Record::Switch(id, spec) => {
                 self.switches.insert(id, spec);
             }
@@ -219,6 +216,28 @@ impl Intents {
             ports.remove(&at);
             if ports.is_empty() {
                 self.ports_of.remove(&port.network);
+            }
+        }
+    }
+
+    fn put_link(&mut self, ends: LinkEnds, encap: Encap) {
+        if self.links.insert(ends.clone(), encap).is_none() {
+            for at in [&ends.0, &ends.1] {
+                self.links_at.entry(at.clone()).or_default().push(ends.clone());
+            }
+        }
+    }
+
+    fn drop_link(&mut self, ends: &LinkEnds) {
+        if self.links.remove(ends).is_none() {
+            return;
+        }
+        for at in [&ends.0, &ends.1] {
+            if let Some(links) = self.links_at.get_mut(at) {
+                links.retain(|link| link != ends);
+                if links.is_empty() {
+                    self.links_at.remove(at);
+                }
             }
         }
     }
@@ -318,6 +337,11 @@ impl Intents {
         self.links.iter().map(|(ends, encap)| (ends, *encap))
     }
 
+    /// Links that are declared to end at a port, by this reference to it.
+    pub fn links_at(&self, at: &PortAt) -> impl Iterator<Item = &LinkEnds> {
+        self.links_at.get(at).into_iter().flatten()
+    }
+
     /// How a link is declared, if it is.
     pub fn link(&self, ends: &LinkEnds) -> Option<Encap> {
         self.links.get(ends).copied()
@@ -385,9 +409,10 @@ mod tests {
     }
 
     fn shown(intents: &Intents) -> String {
-        let Intents { networks, names, ports, ports_of, links, switches, .. } = intents;
-        let desired =
-            format!("{networks:?} {names:?} {ports:?} {ports_of:?} {links:?} {switches:?}");
+        let Intents { networks, names, ports, ports_of, links, links_at, switches, .. } = intents;
+        let desired = format!(
+            "{networks:?} {names:?} {ports:?} {ports_of:?} {links:?} {links_at:?} {switches:?}"
+        );
         format!("{desired} {:?} {}", intents.attachments, intents.pools.without_next_use())
     }
 

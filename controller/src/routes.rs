@@ -21,8 +21,19 @@ pub struct SwitchRoutes {
     pub tree: BTreeMap<PortNo, Encap>,
     /// Trunks on which a neighbour may send known unicast to this switch.
     pub known_in: BTreeMap<PortNo, Encap>,
-    /// The trunk towards each switch that has members.
-    pub towards: BTreeMap<DatapathId, (PortNo, Encap)>,
+    /// The trunk towards each switch that has members, in their order.
+    pub towards: Vec<(DatapathId, Trunk)>,
+}
+
+/// A port and how tags are carried there.
+type Trunk = (PortNo, Encap);
+
+impl SwitchRoutes {
+    /// The trunk towards a switch that has members.
+    pub fn towards(&self, switch: DatapathId) -> Option<Trunk> {
+        let at = self.towards.binary_search_by_key(&switch, |(towards, _)| *towards).ok()?;
+        Some(self.towards[at].1)
+    }
 }
 
 /// The links a network uses at every switch it touches.
@@ -41,12 +52,22 @@ pub fn routes(
         routes.entry(hop.from.switch).or_default().tree.insert(hop.from.port, hop.encap);
         routes.entry(hop.to.switch).or_default().tree.insert(hop.to.port, hop.encap);
     }
+    let mut seen = HashSet::new();
     for &destination in members {
-        for hop in ways_to(network, destination, members, graph) {
-            let from = routes.entry(hop.from.switch).or_default();
-            from.towards.insert(destination, (hop.from.port, hop.encap));
-            let to = routes.entry(hop.to.switch).or_default();
-            to.known_in.insert(hop.to.port, hop.encap);
+        let Some(ways) = graph.ways(network, destination) else { continue };
+        seen.clear();
+        seen.insert(destination);
+        for &member in members {
+            let mut at = member;
+            while seen.insert(at)
+                && let Some(hop) = ways.next_hop(at)
+            {
+                let from = routes.entry(hop.from.switch).or_default();
+                from.towards.push((destination, (hop.from.port, hop.encap)));
+                let to = routes.entry(hop.to.switch).or_default();
+                to.known_in.insert(hop.to.port, hop.encap);
+                at = hop.to.switch;
+            }
         }
     }
     routes
@@ -78,27 +99,6 @@ fn tree(
         }
     }
     up.into_values().collect()
-}
-
-/// The hops that lead from all members to one of them.
-fn ways_to(
-    network: NetworkId,
-    destination: DatapathId,
-    members: &BTreeSet<DatapathId>,
-    graph: &Graph,
-) -> Vec<Hop> {
-    let mut seen = HashSet::from([destination]);
-    let mut hops = Vec::new();
-    for &member in members {
-        let mut at = member;
-        while seen.insert(at)
-            && let Some(hop) = graph.next_hop(network, at, destination)
-        {
-            hops.push(hop);
-            at = hop.to.switch;
-        }
-    }
-    hops
 }
 
 #[cfg(test)]

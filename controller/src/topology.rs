@@ -29,7 +29,7 @@ pub struct Port {
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
     by_number: BTreeMap<PortNo, Port>,
-    by_name: BTreeMap<Name, BTreeSet<PortNo>>,
+    by_name: HashMap<Name, BTreeSet<PortNo>>,
 }
 
 impl Ports {
@@ -179,7 +179,7 @@ pub struct LinkStatus {
 #[derive(Debug, Default)]
 pub struct Topology {
     switches: BTreeMap<DatapathId, Switch>,
-    names: BTreeMap<Name, DatapathId>,
+    names: HashMap<Name, DatapathId>,
     links: BTreeMap<(Place, Place), LinkStatus>,
     at: BTreeMap<Place, (Place, Place)>,
     /// Declared links on which announcements were heard at least once: from

@@ -206,9 +206,11 @@ impl Engine {
         let place = self.topology.resolve(at);
         let link = place.and_then(|place| self.topology.link_at(place));
         let trunk = link.is_some_and(|link| link.up || link.declared);
-        let declared =
-            self.accepted.links().any(|(ends, _)| ends.ends().0 == at || ends.ends().1 == at);
-        if trunk || declared { Err(Problem::port_is_trunk(&at.switch, &at.port)) } else { Ok(()) }
+        if trunk || self.declared_at(at).is_some() {
+            Err(Problem::port_is_trunk(&at.switch, &at.port))
+        } else {
+            Ok(())
+        }
     }
 
     /// A port isn't announced any more before a network has it.
@@ -530,23 +532,20 @@ impl Engine {
         if intents.link(&direct).is_some() {
             return Some(direct);
         }
-        let wanted = (self.topology.resolve(a)?, self.topology.resolve(b)?);
-        let same = |ends: &&LinkEnds| {
+        let (a, b) = (self.topology.resolve(a)?, self.topology.resolve(b)?);
+        let joins = |ends: &&LinkEnds| {
             let (one, other) = ends.ends();
-            let found = (self.topology.resolve(one), self.topology.resolve(other));
-            found == (Some(wanted.0), Some(wanted.1)) || found == (Some(wanted.1), Some(wanted.0))
+            [one, other].into_iter().any(|end| self.topology.resolve(end) == Some(b))
         };
-        intents.links().map(|(ends, _)| ends).find(same).cloned()
+        let references = self.topology.references(a);
+        references.iter().flat_map(|at| intents.links_at(at)).find(joins).cloned()
     }
 
+    /// The declared link that ends at a port, whatever reference it was declared by.
     fn declared_at(&self, at: &PortAt) -> Option<&LinkEnds> {
         let place = self.topology.resolve(at);
-        let is_end =
-            |end: &PortAt| end == at || place.is_some() && self.topology.resolve(end) == place;
-        self.accepted
-            .links()
-            .map(|(ends, _)| ends)
-            .find(|ends| is_end(ends.ends().0) || is_end(ends.ends().1))
+        let others = place.map(|place| self.topology.references(place)).unwrap_or_default();
+        std::iter::once(at).chain(&others).find_map(|at| self.accepted.links_at(at).next())
     }
 
     /// The switch a caller means.

@@ -13,6 +13,9 @@ use super::{BATCH, Engine, Pending};
 use crate::southbound::{Event, Punt, PuntReceiver};
 use crate::store::Outcome;
 
+/// Inputs, more or less, that are taken before dirty networks are looked at again.
+const INPUTS: usize = 64;
+
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -89,25 +92,37 @@ impl Engine {
         loop {
             let wake = tokio::time::sleep_until(self.deadline().into());
             let busy = self.is_busy();
-            let stored = !self.store_ended;
-            let turn = tokio::select! {
+            let mut next = tokio::select! {
                 () = stop.cancelled() => return,
-                outcome = outcomes.recv(), if stored => Turn::Outcome(outcome),
-                Some(event) = inputs.events.recv() => Turn::Event(event),
-                Some(call) = calls.recv() => Turn::Call(call),
-                Some(punt) = inputs.punts.recv() => Turn::Punt(punt),
-                () = wake => Turn::Work,
-                () = std::future::ready(()), if busy => Turn::Work,
+                input = inputs.next(&mut calls, &mut outcomes, self.store_ended) => Some(input),
+                () = wake => None,
+                () = std::future::ready(()), if busy => None,
             };
             let now = Instant::now();
-            match turn {
-                Turn::Outcome(outcome) => self.take_outcome(outcome, now),
-                Turn::Event(event) => self.take_event(event, now),
-                Turn::Call(call) => self.call(now, call),
-                Turn::Punt(punt) => self.take_punt(&punt, now),
-                Turn::Work => {}
+            // What has happened already is looked at first: a network that much of it is about is then worked off once.
+            for _ in 0..INPUTS {
+                let Some(input) = next else { break };
+                self.take(input, now);
+                next = tokio::select! {
+                    biased;
+                    input = inputs.next(&mut calls, &mut outcomes, self.store_ended) => Some(input),
+                    () = std::future::ready(()) => None,
+                };
+            }
+            // The last that came when no more were to be taken.
+            if let Some(input) = next {
+                self.take(input, now);
             }
             self.work(now);
+        }
+    }
+
+    fn take(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Outcome(outcome) => self.take_outcome(outcome, now),
+            Input::Event(event) => self.take_event(event, now),
+            Input::Call(call) => self.call(now, call),
+            Input::Punt(punt) => self.take_punt(&punt, now),
         }
     }
 
@@ -172,9 +187,11 @@ impl Engine {
             self.settle_topology(now);
         }
         self.note_world(now);
-        for _ in 0..BATCH {
-            let Some(network) = self.dirty.pop() else { break };
-            self.reconcile(network, now);
+        let mut left = BATCH;
+        while left > 0
+            && let Some(network) = self.dirty.pop()
+        {
+            left = left.saturating_sub(self.reconcile(network, now));
         }
     }
 
@@ -242,11 +259,28 @@ impl Engine {
     }
 }
 
-/// What a turn of the task is about.
-enum Turn {
+/// Something that happened.
+enum Input {
     Outcome(Option<Outcome>),
     Event(Event),
     Call(Call),
     Punt(Punt),
-    Work,
+}
+
+impl Inputs {
+    /// The next of all inputs, in no order of theirs. Nothing is lost when this is dropped.
+    async fn next(
+        &mut self,
+        calls: &mut mpsc::Receiver<Call>,
+        outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
+        store_ended: bool,
+    ) -> Input {
+        tokio::select! {
+            outcome = outcomes.recv(), if !store_ended => Input::Outcome(outcome),
+            Some(event) = self.events.recv() => Input::Event(event),
+            Some(call) = calls.recv() => Input::Call(call),
+            Some(punt) = self.punts.recv() => Input::Punt(punt),
+            else => std::future::pending().await,
+        }
+    }
 }

@@ -44,6 +44,10 @@ const PER_ENTRY: Duration = Duration::from_micros(20);
 const WORTH_IT: Duration = Duration::from_millis(5);
 const LONGEST_PACE: Duration = Duration::from_millis(500);
 
+/// So many ways between a network's switches, or entries as above, take about as long to look at as a small network.
+const WAYS: usize = 100;
+const ENTRIES: usize = 100;
+
 /// A plan under way.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -151,19 +155,23 @@ impl Engine {
         leaving.into_iter().for_each(|id| self.mark(id));
     }
 
-    pub(super) fn reconcile(&mut self, id: NetworkId, now: Instant) {
+    /// Looks at a network. Returns what that cost, where a small network is 1.
+    pub(super) fn reconcile(&mut self, id: NetworkId, now: Instant) -> usize {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.again = true;
-            return;
+            return 1;
         }
         self.look_at(id, now);
-        let entries = self.hosts.count(id) * self.installed.holders(id).len();
+        let holders = self.installed.holders(id).len();
+        let entries = self.hosts.count(id) * holders;
         let pause = PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX);
         if pause >= WORTH_IT {
             self.paced.insert(id, now + pause.min(LONGEST_PACE));
         } else {
             self.paced.remove(&id);
         }
+        // Ways between all switches, and what leads to hosts.
+        1 + holders * holders / WAYS + entries / ENTRIES
     }
 
     fn look_at(&mut self, id: NetworkId, now: Instant) {

@@ -17,8 +17,8 @@ use super::switches::Live;
 use crate::compile::compile_all;
 use crate::diff::rules;
 use crate::flow::{self, Flow};
-use crate::intents::{NetworkRecord, PortRecord};
-use crate::model::{self, NetworkId, Place, PortAt};
+use crate::intents::{LinkEnds, NetworkRecord, PortRecord};
+use crate::model::{self, Encap, NetworkId, Place, PortAt};
 use crate::routes::routes;
 use crate::slice::Slice;
 use crate::topology::LinkStatus;
@@ -402,24 +402,7 @@ impl Engine {
             let places = (self.topology.resolve(a), self.topology.resolve(b));
             let known = matches!(places, (Some(a), Some(_)) if self.topology.link_at(a).is_some_and(|link| link.declared));
             if !known {
-                let missing = if places.0.is_none() { a } else { b };
-                let reason = match places {
-                    (Some(_), Some(_)) => "one of its ports is in a network".to_owned(),
-                    _ => format!("port {missing} has not appeared yet"),
-                };
-                links.push(Link {
-                    a: end(a),
-                    b: end(b),
-                    source: LinkSource::Declared,
-                    encap: encap_of(encap),
-                    up: false,
-                    state: State::Pending,
-                    reasons: vec![SwitchReason {
-                        switch: missing.switch.clone(),
-                        reason: reason.clone(),
-                    }],
-                    reason: Some(reason),
-                });
+                links.push(self.show_pending_link(ends, encap));
             }
         }
         links.sort_by(|x, y| (&x.a, &x.b).cmp(&(&y.a, &y.b)));
@@ -455,19 +438,39 @@ impl Engine {
         }
     }
 
+    /// A link that is declared and can't be there yet.
+    fn show_pending_link(&self, ends: &LinkEnds, encap: Encap) -> Link {
+        let (a, b) = ends.ends();
+        let missing = [a, b].into_iter().find(|end| self.topology.resolve(end).is_none());
+        let reason = match missing {
+            None => "one of its ports is in a network".to_owned(),
+            Some(missing) => format!("port {missing} has not appeared yet"),
+        };
+        Link {
+            a: end(a),
+            b: end(b),
+            source: LinkSource::Declared,
+            encap: encap_of(encap),
+            up: false,
+            state: State::Pending,
+            reasons: vec![SwitchReason {
+                switch: missing.unwrap_or(b).switch.clone(),
+                reason: reason.clone(),
+            }],
+            reason: Some(reason),
+        }
+    }
+
     /// The link between two ports, for callers.
     pub fn link_between(&self, a: &PortAt, b: &PortAt) -> Option<Link> {
-        let wanted = (self.topology.resolve(a), self.topology.resolve(b));
-        self.show_links().into_iter().find(|link| {
-            let one = PortAt { switch: link.a.switch.clone(), port: link.a.port.clone() };
-            let other = PortAt { switch: link.b.switch.clone(), port: link.b.port.clone() };
-            let found = (self.topology.resolve(&one), self.topology.resolve(&other));
-            let literal = (one == *a && other == *b) || (one == *b && other == *a);
-            let resolved = found.0.is_some()
-                && found.1.is_some()
-                && (found == wanted || (found.1, found.0) == wanted);
-            literal || resolved
-        })
+        if let (Some(a), Some(b)) = (self.topology.resolve(a), self.topology.resolve(b))
+            && let Some(link) = self.topology.link_at(a)
+            && (link.a, link.b) == (a.min(b), a.max(b))
+        {
+            return Some(self.show_link(link));
+        }
+        let ends = self.declared_link(&self.intents, a, b)?;
+        Some(self.show_pending_link(&ends, self.intents.link(&ends)?))
     }
 
     /// All hosts for callers, in a fixed order.

@@ -16,7 +16,7 @@ use crate::lift::{Lifted, lift};
 use crate::model::{Name, NetworkId, Place, SwitchRef, by_id};
 use crate::slice::{Slice, Source};
 use crate::southbound::{Connected, SessionId, SwitchHandle};
-use crate::topology::{Description, LinkStatus, Port, Switch};
+use crate::topology::{Description, Port, Switch};
 
 /// The topology is worked out anew at most this often.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -456,8 +456,8 @@ impl Engine {
                 warn!(a = %link.a, b = %link.b, why, "the link is down; networks go other ways, where there are any");
             }
         }
-        let same = |old: &LinkStatus, new: &LinkStatus| (old.a, old.b) == (new.a, new.b);
-        for link in before.iter().filter(|old| !after.iter().any(|new| same(old, new))) {
+        let kept: BTreeSet<_> = after.iter().map(|link| (link.a, link.b)).collect();
+        for link in before.iter().filter(|old| !kept.contains(&(old.a, old.b))) {
             info!(a = %link.a, b = %link.b, "link gone");
         }
         for link in before.symmetric_difference(&after) {

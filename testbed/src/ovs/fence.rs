@@ -20,6 +20,7 @@ use super::heard::Heard;
 use super::lab::Lab;
 use super::node::OvsNode;
 use super::switch::Switch;
+use super::topology::Link;
 use crate::error::LabError;
 use crate::host::{Frame, Mac, Tap};
 
@@ -110,7 +111,7 @@ impl Lab {
         for _ in self.switches() {
             let nonce = self.next_id();
             let over: Vec<_> = (0..)
-                .zip(self.directions())
+                .zip(self.directions(self.whole_links()))
                 .map(|(place, way)| (way.eye, way.dst, (nonce, place), way.to))
                 .collect();
             self.pass(&over, &mut heard)?;
@@ -126,13 +127,26 @@ impl Lab {
         Ok(heard)
     }
 
-    /// Sends markers over every trunk until each has passed one: tunnels know their neighbours then.
+    /// Sends markers over every whole trunk until each has passed one: tunnels know their neighbours then, and ports
+    /// that were set up are up.
     ///
     /// # Errors
     /// [`LabError::Timeout`] when one passes nothing.
     pub(super) fn warm_up(&self) -> Result<(), LabError> {
+        self.pass_something(self.whole_links())
+    }
+
+    /// The same for one link, where its switches live.
+    ///
+    /// # Errors
+    /// [`LabError::Timeout`] when it passes nothing.
+    pub(super) fn warm_up_link(&self, number: usize) -> Result<(), LabError> {
+        self.pass_something(self.whole_links().filter(|link| link.number == number))
+    }
+
+    fn pass_something<'a>(&'a self, links: impl Iterator<Item = &'a Link>) -> Result<(), LabError> {
         let mut ignored = Heard::default();
-        for (place, way) in (0..).zip(self.directions()) {
+        for (place, way) in (0..).zip(self.directions(links)) {
             let eye = self.switches()[way.to].eye();
             let end = Instant::now() + LIMIT;
             loop {
@@ -199,10 +213,10 @@ impl Lab {
         Ok(())
     }
 
-    /// Every direction of every trunk that is whole.
-    fn directions(&self) -> Vec<Direction<'_>> {
+    /// Both directions of each link.
+    fn directions<'a>(&'a self, links: impl Iterator<Item = &'a Link>) -> Vec<Direction<'a>> {
         let mut all = Vec::new();
-        for link in self.whole_links() {
+        for link in links {
             for (from, to) in [(0, 1), (1, 0)] {
                 let switch = &self.switches()[link.switches[from]];
                 if let Ok(dst) = switch.way_to(&link.ports[from]) {

@@ -175,12 +175,14 @@ impl Lab {
         sender.set_trunk(&link.ports[here], other, self.spec.trunks, false)
     }
 
-    /// Undoes [`cut`](Self::cut), and [`cut_one_way`](Self::cut_one_way).
+    /// Undoes [`cut`](Self::cut), and [`cut_one_way`](Self::cut_one_way); returns once the link passes frames, as devices
+    /// tell their state asynchronously.
     ///
     /// # Errors
-    /// [`LabError`] when there is no such link or the system refuses.
+    /// [`LabError`] when there is no such link, the system refuses, or nothing passes.
     pub fn mend(&self, a: &str, b: &str) -> Result<(), LabError> {
-        self.set_link(a, b, true)
+        self.set_link(a, b, true)?;
+        self.warm_up_link(self.link(a, b)?.number)
     }
 
     /// Kills a switch's daemon as a crash would; with patch trunks that is all switches.
