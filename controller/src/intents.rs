@@ -104,6 +104,9 @@ pub enum Record {
     NoPoolPort(DatapathId, PortRef),
 }
 
+/// A port, and where it is.
+type Attached = (Arc<PortAt>, Arc<PortRecord>);
+
 /// All of desired state.
 ///
 /// There are two: one of what is stored, one of what was accepted. They share
@@ -112,7 +115,7 @@ pub enum Record {
 pub struct Intents {
     networks: BTreeMap<NetworkName, Arc<NetworkRecord>>,
     names: BTreeMap<NetworkId, NetworkName>,
-    ports: BTreeMap<Arc<PortAt>, Arc<PortRecord>>,
+    ports: BTreeMap<SwitchRef, BTreeMap<PortRef, Attached>>,
     ports_of: BTreeMap<NetworkName, BTreeSet<Arc<PortAt>>>,
     links: BTreeMap<LinkEnds, Encap>,
     links_at: BTreeMap<PortAt, Vec<LinkEnds>>,
@@ -151,7 +154,7 @@ impl Intents {
     /// Makes a change that another one has made, and shares what it holds.
     pub fn follow(&mut self, record: &Record, other: &Self) {
         match record {
-            Record::Port(at, port) => match other.ports.get_key_value(at) {
+            Record::Port(at, port) => match other.at(at) {
                 Some((at, held)) if **held == *port => {
                     self.put_port(Arc::clone(at), Arc::clone(held));
                 }
@@ -173,7 +176,7 @@ impl Intents {
             }
             Record::Port(at, _) | Record::NoPort(at) => {
                 self.drop_port(at);
-                if let Some((at, port)) = other.ports.get_key_value(at) {
+                if let Some((at, port)) = other.at(at) {
                     self.put_port(Arc::clone(at), Arc::clone(port));
                 }
             }
@@ -206,11 +209,16 @@ impl Intents {
         self.next_age = self.next_age.max(port.age + 1);
         self.ports_of.entry(port.network.clone()).or_default().insert(Arc::clone(&at));
         self.attachments.insert(&at, &port);
-        self.ports.insert(at, port);
+        let on_switch = self.ports.entry(at.switch.clone()).or_default();
+        on_switch.insert(at.port.clone(), (at, port));
     }
 
     fn drop_port(&mut self, at: &PortAt) {
-        let Some((at, port)) = self.ports.remove_entry(at) else { return };
+        let Some(on_switch) = self.ports.get_mut(&at.switch) else { return };
+        let Some((at, port)) = on_switch.remove(&at.port) else { return };
+        if on_switch.is_empty() {
+            self.ports.remove(&at.switch);
+        }
         self.attachments.remove(&at, &port);
         if let Some(ports) = self.ports_of.get_mut(&port.network) {
             ports.remove(&at);
@@ -287,7 +295,23 @@ impl Intents {
 
     /// A port by its reference.
     pub fn port(&self, at: &PortAt) -> Option<&PortRecord> {
-        self.ports.get(at).map(|port| &**port)
+        self.at(at).map(|(_, port)| &**port)
+    }
+
+    fn at(&self, at: &PortAt) -> Option<&Attached> {
+        self.ports.get(&at.switch)?.get(&at.port)
+    }
+
+    /// The oldest of the ports that are given by any of these references to
+    /// their switch and any of these to the port there.
+    pub fn oldest(
+        &self,
+        switches: &[SwitchRef],
+        ports: &[PortRef],
+    ) -> Option<(&PortAt, &PortRecord)> {
+        let on_switch = switches.iter().filter_map(|switch| self.ports.get(switch));
+        let found = on_switch.flat_map(|all| ports.iter().filter_map(|port| all.get(port)));
+        found.min_by_key(|(_, port)| port.age).map(|(at, port)| (&**at, &**port))
     }
 
     /// The ports of a network.
@@ -303,17 +327,13 @@ impl Intents {
 
     /// All ports.
     pub fn ports(&self) -> impl Iterator<Item = (&PortAt, &PortRecord)> {
-        self.ports.iter().map(|(at, port)| (&**at, &**port))
+        self.ports.values().flat_map(BTreeMap::values).map(|(at, port)| (&**at, &**port))
     }
 
     /// All ports given by this reference to their switch.
-    pub fn ports_on<'a>(
-        &'a self,
-        switch: &'a SwitchRef,
-    ) -> impl Iterator<Item = (&'a PortAt, &'a PortRecord)> {
-        let from = PortAt { switch: switch.clone(), port: PortRef::Number(0) };
-        let ports = self.ports.range::<PortAt, _>(from..).map(|(at, port)| (&**at, &**port));
-        ports.take_while(move |(at, _)| at.switch == *switch)
+    pub fn ports_on(&self, switch: &SwitchRef) -> impl Iterator<Item = (&PortAt, &PortRecord)> {
+        let ports = self.ports.get(switch).into_iter().flat_map(BTreeMap::values);
+        ports.map(|(at, port)| (&**at, &**port))
     }
 
     /// Ports that have an owner.

@@ -373,18 +373,23 @@ impl Topology {
 
     /// Every way a caller may have written a place.
     pub fn references(&self, place: Place) -> Vec<PortAt> {
-        let Some(switch) = self.switches.get(&place.switch) else { return Vec::new() };
-        let mut ports = vec![by_number(place.port)];
-        let name = switch.ports.get(place.port).and_then(|port| port.name.clone());
-        ports.extend(
-            name.filter(|name| switch.ports.number_of(name) == Some(place.port)).map(PortRef::Name),
-        );
-        let mut switches = vec![by_id(place.switch)];
-        switches.extend(switch.name.clone().map(SwitchRef::Name));
+        let Some((switches, ports)) = self.references_of(place) else { return Vec::new() };
         let all = switches.iter().flat_map(|switch| {
             ports.iter().map(|port| PortAt { switch: switch.clone(), port: port.clone() })
         });
         all.collect()
+    }
+
+    /// Every way a caller may have written a place's switch, and its port there.
+    pub fn references_of(&self, place: Place) -> Option<(Vec<SwitchRef>, Vec<PortRef>)> {
+        let switch = self.switches.get(&place.switch)?;
+        let mut switches = vec![by_id(place.switch)];
+        switches.extend(switch.name.clone().map(SwitchRef::Name));
+        let mut ports = vec![by_number(place.port)];
+        let name = switch.ports.get(place.port).and_then(|port| port.name.as_ref());
+        let name = name.filter(|name| switch.ports.number_of(name) == Some(place.port));
+        ports.extend(name.cloned().map(PortRef::Name));
+        Some((switches, ports))
     }
 
     /// How people call a place: by names where there are any.

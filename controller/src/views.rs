@@ -44,10 +44,9 @@ pub enum Standing {
 
 impl<'a> Sources<'a> {
     /// The reference that holds a place: the oldest of those that mean it.
-    pub fn occupant(&self, place: Place) -> Option<(PortAt, &'a PortRecord)> {
-        let references = self.topology.references(place).into_iter();
-        let records = references.filter_map(|at| self.intents.port(&at).map(|port| (at, port)));
-        records.min_by_key(|(_, port)| port.age)
+    pub fn occupant(&self, place: Place) -> Option<(&'a PortAt, &'a PortRecord)> {
+        let (switches, ports) = self.topology.references_of(place)?;
+        self.intents.oldest(&switches, &ports)
     }
 
     /// Where a port stands.
@@ -60,7 +59,7 @@ impl<'a> Sources<'a> {
             return Standing::Missing(format!("switch {name} has no port {} yet", at.port));
         };
         match self.occupant(place) {
-            Some((other, _)) if other != *at => Standing::Conflict(place, other),
+            Some((other, _)) if other != at => Standing::Conflict(place, other.clone()),
             _ if !self.installed.may_join(place, network) => {
                 let what = match self.topology.link_at(place) {
                     Some(_) => "it is a trunk",

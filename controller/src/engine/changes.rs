@@ -134,7 +134,8 @@ impl Engine {
         if let Some(port) = self.intents.port(at) {
             return Some((at.clone(), port));
         }
-        self.sources().occupant(self.topology.resolve(at)?)
+        let (at, port) = self.sources().occupant(self.topology.resolve(at)?)?;
+        Some((at.clone(), port))
     }
 
     /// The same for changes: also what isn't stored yet counts.
@@ -142,7 +143,8 @@ impl Engine {
         if let Some(port) = self.accepted.port(at) {
             return Some((at.clone(), port));
         }
-        self.accepted_sources().occupant(self.topology.resolve(at)?)
+        let (at, port) = self.accepted_sources().occupant(self.topology.resolve(at)?)?;
+        Some((at.clone(), port))
     }
 
     /// The id of the network with this name, for changes.

@@ -120,13 +120,11 @@ impl<G: Ground> Run<G> {
             // Faults need time to act; what is waited for is nothing in particular.
             std::thread::sleep(Duration::from_millis(dice.throw(12) as u64));
         }
+        self.told.acknowledged += clients.join(&mut self.wish)?;
         let controller = if kills {
-            // Some clients may have been done before.
-            self.told.acknowledged += clients.join(&mut self.wish)?;
             self.told.kills += 1;
             controller.kill_and_restart()?
         } else {
-            self.told.acknowledged += clients.join(&mut self.wish)?;
             controller
         };
         self.proxy.calm();
