@@ -62,26 +62,72 @@ fn choice(network: NetworkId, link: &Link) -> (u64, u64) {
     (spread(u64::from(network.value()), key), key)
 }
 
-/// Where one network's frames to one switch go.
+/// Where one network's frames go.
 #[derive(Debug)]
 pub struct Ways<'a> {
     graph: &'a Graph,
     network: NetworkId,
-    to: DatapathId,
-    costs: Arc<Distances>,
+    /// Of each switch that was passed, its links in the order of the network's
+    /// choice: it is the same whatever switch frames go to.
+    ranked: Vec<Option<Vec<(NodeIndex, &'a Link)>>>,
 }
 
-impl Ways<'_> {
-    /// The next hop from a switch; see [`Graph::next_hop`].
-    pub fn next_hop(&self, from: DatapathId) -> Option<Hop> {
-        let usable = |link: &Link| self.network.has_tags(link.encap);
-        let here = self.costs[self.graph.index.get(&from)?.index()];
-        if here == self.graph.cost_of(from) {
-            let links = self.graph.between.get(&(from, self.to)).into_iter().flatten();
-            let usable = links.filter(|link| usable(link));
-            return Some(usable.max_by_key(|link| choice(self.network, link))?.hop_from(from));
+impl<'a> Ways<'a> {
+    /// The hops that lead from switches to one of them, each switch's once.
+    pub fn each_hop(
+        &mut self,
+        from: &BTreeSet<DatapathId>,
+        to: DatapathId,
+        mut found: impl FnMut(Hop),
+    ) {
+        let Some(costs) = self.graph.distances_to(self.network, to) else { return };
+        let mut passed = vec![false; costs.len()];
+        let nodes = from.iter().filter_map(|switch| self.graph.index.get(switch));
+        for &first in nodes {
+            let mut at = first;
+            while !std::mem::replace(&mut passed[at.index()], true)
+                && let Some((next, hop)) = self.next(at, to, &costs)
+            {
+                found(hop);
+                at = next;
+            }
         }
-        self.graph.closer(self.network, &self.costs, usable, from)
+    }
+
+    /// The next hop from one switch towards another.
+    pub fn next_hop(&mut self, from: DatapathId, to: DatapathId) -> Option<Hop> {
+        let at = *self.graph.index.get(&from)?;
+        let costs = self.graph.distances_to(self.network, to)?;
+        self.next(at, to, &costs).map(|(_, hop)| hop)
+    }
+
+    fn next(
+        &mut self,
+        at: NodeIndex,
+        to: DatapathId,
+        costs: &Distances,
+    ) -> Option<(NodeIndex, Hop)> {
+        let (graph, network) = (self.graph, self.network);
+        let (here, from) = (costs[at.index()], graph.graph[at]);
+        if here == 0 || here == u32::MAX {
+            return None;
+        }
+        let next = here - graph.cost_of(from);
+        let usable = |link: &Link| network.has_tags(link.encap);
+        if next == 0 {
+            // To a neighbour: a switch may have a thousand of them.
+            let links = graph.between.get(&(from, to))?.iter().filter(|link| usable(link));
+            let best = links.max_by_key(|link| choice(network, link))?;
+            return Some((*graph.index.get(&to)?, best.hop_from(from)));
+        }
+        let ranked = self.ranked[at.index()].get_or_insert_with(|| {
+            let edges = graph.graph.edges(at).filter(|edge| usable(edge.weight()));
+            let mut links: Vec<_> = edges.map(|edge| (edge.target(), edge.weight())).collect();
+            links.sort_by_cached_key(|(_, link)| Reverse(choice(network, link)));
+            links
+        });
+        let (peer, link) = ranked.iter().find(|(peer, _)| costs[peer.index()] == next)?;
+        Some((*peer, link.hop_from(from)))
     }
 }
 
@@ -190,12 +236,12 @@ impl Graph {
     ///
     /// Only links that can carry this network are used.
     pub fn next_hop(&self, network: NetworkId, from: DatapathId, to: DatapathId) -> Option<Hop> {
-        self.ways(network, to)?.next_hop(from)
+        self.ways(network).next_hop(from, to)
     }
 
-    /// The same for many switches that frames come from.
-    pub fn ways(&self, network: NetworkId, to: DatapathId) -> Option<Ways<'_>> {
-        Some(Ways { graph: self, network, to, costs: self.distances_to(network, to)? })
+    /// The same for all that a network needs to know.
+    pub fn ways(&self, network: NetworkId) -> Ways<'_> {
+        Ways { graph: self, network, ranked: vec![None; self.graph.node_count()] }
     }
 
     /// The hops from a network's members to the root of its tree, each switch's
@@ -396,6 +442,8 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn place(switch: u64, port: u32) -> Place {
@@ -471,6 +519,43 @@ mod tests {
                 [of_avoided[0].from, of_avoided[0].to].contains(&place(2, 2)),
                 "by the port it has"
             );
+        }
+    }
+
+    proptest! {
+        /// Each hop is one nearer, by the link that the network prefers to all
+        /// others that lead as near.
+        #[test]
+        fn each_hop_is_the_best_of_those_that_lead_nearer(
+            pairs in prop::collection::vec((1u64..8, 1u64..8, any::<bool>()), 0..24),
+            id in prop_oneof![1u32..2000, Just(NetworkId::MAX_VLAN + 1)],
+        ) {
+            let network = NetworkId::new(id).unwrap();
+            let links: Vec<_> = (0..).zip(&pairs).filter(|(_, (a, b, _))| a != b).map(|(n, (a, b, tunnel))| {
+                Link::new(place(*a, n), place(*b, n), if *tunnel { Encap::TunId } else { Encap::Vlan })
+            }).collect();
+            let graph = Graph::new((1..8).map(DatapathId), links.clone());
+            let usable: Vec<_> = links.iter().filter(|link| network.has_tags(link.encap)).collect();
+            let mut ways = graph.ways(network);
+            for to in (1..8).map(DatapathId) {
+                let mut steps = BTreeMap::from([(to, 0)]);
+                for step in 1..8 {
+                    for link in &usable {
+                        for (near, far) in [(link.a, link.b), (link.b, link.a)] {
+                            if steps.get(&near.switch) == Some(&(step - 1)) {
+                                steps.entry(far.switch).or_insert(step);
+                            }
+                        }
+                    }
+                }
+                for from in (1..8).map(DatapathId) {
+                    let nearer = |hop: &Hop| steps.get(&hop.to.switch).map(|step| step + 1) == steps.get(&from).copied();
+                    let at_home = usable.iter().filter(|link| link.a.switch == from || link.b.switch == from);
+                    let best = at_home.filter(|link| nearer(&link.hop_from(from))).max_by_key(|link| choice(network, link));
+                    let best = best.filter(|_| steps.get(&from).is_some_and(|step| *step > 0));
+                    prop_assert_eq!(ways.next_hop(from, to), best.map(|link| link.hop_from(from)));
+                }
+            }
         }
     }
 

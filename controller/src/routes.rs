@@ -7,7 +7,7 @@
 //! which switches have members, not on which hosts are known, so that
 //! learning a host adds flows to table 2 only.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use openflow::{DatapathId, PortNo};
 
@@ -47,30 +47,21 @@ pub fn routes(
     graph: &Graph,
     limits: &Limits,
 ) -> Routes {
-    let mut routes = Routes::new();
+    let mut routes: HashMap<_, SwitchRoutes> = HashMap::new();
     for hop in tree(network, members, graph, limits) {
         routes.entry(hop.from.switch).or_default().tree.insert(hop.from.port, hop.encap);
         routes.entry(hop.to.switch).or_default().tree.insert(hop.to.port, hop.encap);
     }
-    let mut seen = HashSet::new();
+    let mut ways = graph.ways(network);
     for &destination in members {
-        let Some(ways) = graph.ways(network, destination) else { continue };
-        seen.clear();
-        seen.insert(destination);
-        for &member in members {
-            let mut at = member;
-            while seen.insert(at)
-                && let Some(hop) = ways.next_hop(at)
-            {
-                let from = routes.entry(hop.from.switch).or_default();
-                from.towards.push((destination, (hop.from.port, hop.encap)));
-                let to = routes.entry(hop.to.switch).or_default();
-                to.known_in.insert(hop.to.port, hop.encap);
-                at = hop.to.switch;
-            }
-        }
+        ways.each_hop(members, destination, |hop| {
+            let from = routes.entry(hop.from.switch).or_default();
+            from.towards.push((destination, (hop.from.port, hop.encap)));
+            let to = routes.entry(hop.to.switch).or_default();
+            to.known_in.insert(hop.to.port, hop.encap);
+        });
     }
-    routes
+    routes.into_iter().collect()
 }
 
 /// The hops of the pruned tree, each leading rootwards.

@@ -121,9 +121,8 @@ pub fn is_member(network: &Network, place: Place) -> bool {
 pub fn split(network: &Network, graph: &Graph) -> Option<(DatapathId, DatapathId)> {
     let mut switches = network.members.keys().copied();
     let first = switches.next()?;
-    let ways = graph.ways(network.id, first);
-    let reaches = |other| ways.as_ref().and_then(|ways| ways.next_hop(other)).is_some();
-    switches.find(|other| !reaches(*other)).map(|other| (first, other))
+    let mut ways = graph.ways(network.id);
+    switches.find(|other| ways.next_hop(*other, first).is_none()).map(|other| (first, other))
 }
 
 /// Pairs of switches whose members can't hear each other, though there are

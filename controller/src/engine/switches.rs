@@ -21,6 +21,9 @@ use crate::topology::{Description, Port, Switch};
 /// The topology is worked out anew at most this often.
 const SETTLE: Duration = Duration::from_millis(10);
 
+/// Links that come at once, at most, that the log names one by one.
+const NAMED_LINKS: usize = 50;
+
 /// A switch with a session.
 pub(super) struct Live {
     pub session: SessionId,
@@ -443,8 +446,13 @@ impl Engine {
         }
         self.switches_changed = false;
         let after: BTreeSet<_> = self.topology.links().copied().collect();
-        for link in after.difference(&before).filter(|link| link.up) {
-            info!(a = %link.a, b = %link.b, encap = %link.encap, declared = link.declared, up = link.up, "link");
+        let new: Vec<_> = after.difference(&before).filter(|link| link.up).collect();
+        if new.len() > NAMED_LINKS {
+            info!(links = new.len(), "links");
+        } else {
+            for link in new {
+                info!(a = %link.a, b = %link.b, encap = %link.encap, declared = link.declared, up = link.up, "link");
+            }
         }
         for link in after.difference(&before).filter(|link| !link.up) {
             let (switch, port) = labels(link.a);
