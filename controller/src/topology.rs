@@ -26,7 +26,7 @@ pub struct Port {
 }
 
 /// A switch's ports, found by number and by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
     by_number: BTreeMap<PortNo, Port>,
     by_name: HashMap<Name, BTreeSet<PortNo>>,
@@ -418,6 +418,12 @@ impl Topology {
     /// The link at a place.
     pub fn link_at(&self, place: Place) -> Option<&LinkStatus> {
         self.links.get(self.at.get(&place)?)
+    }
+
+    /// A switch's ports that are ends of links, up or not.
+    pub fn link_ends(&self, switch: DatapathId) -> impl Iterator<Item = Place> {
+        let ends = Place::new(switch, PortNo(0))..=Place::new(switch, PortNo(u32::MAX));
+        self.at.range(ends).map(|(place, _)| *place)
     }
 
     /// All links, up or not.

@@ -89,7 +89,12 @@ impl Engine {
         self.unseen.remove(id);
         self.noting.switch(id, now);
         self.forget_changed_ports(id, &connected);
-        self.topology.connect(id, self.switch_of(&connected));
+        let switch = self.switch_of(&connected);
+        let before =
+            self.topology.switch(id).map(|old| (old.ports == switch.ports, old.name.clone()));
+        self.topology.connect(id, switch);
+        let same =
+            self.topology.switch(id).is_some_and(|now| before == Some((true, now.name.clone())));
         if let Some((name, other)) = self.topology.name_conflict(id) {
             metrics::counter!("isolane_name_conflicts_total", "switch" => id.to_string())
                 .increment(1);
@@ -108,7 +113,12 @@ impl Engine {
         self.sweep_due.insert(id);
         self.settle_base(id);
         self.refresh_ports(id);
-        self.topology_changed(now);
+        // Links stay as they are where a switch comes back as it was: many may at once.
+        let in_use =
+            |place| self.installed.is_edge(place) || self.sources().occupant(place).is_some();
+        if !same || self.switches_changed || self.topology.link_ends(id).any(in_use) {
+            self.topology_changed(now);
+        }
         self.mark_networks_on(id);
         // Those too that only pass through it, and came to while it was away.
         let waiting = self.reports.iter().filter(|(_, report)| report.behind.contains_key(&id));
