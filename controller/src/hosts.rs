@@ -115,12 +115,13 @@ impl Hosts {
         there
     }
 
-    /// Drops the hosts and conflicts of a network that `stays` doesn't want.
-    pub fn retain(&mut self, network: NetworkId, stays: impl Fn(MacAddr, Place) -> bool) {
-        if let Some(learnt) = self.networks.get_mut(&network) {
-            learnt.hosts.retain(|mac, entry| stays(*mac, entry.place));
-            learnt.conflicts.retain(|mac, conflict| stays(*mac, conflict.claimant));
-        }
+    /// Drops the hosts and conflicts of a network that `stays` doesn't want. Returns whether a host went.
+    pub fn retain(&mut self, network: NetworkId, stays: impl Fn(MacAddr, Place) -> bool) -> bool {
+        let Some(learnt) = self.networks.get_mut(&network) else { return false };
+        let before = learnt.hosts.len();
+        learnt.hosts.retain(|mac, entry| stays(*mac, entry.place));
+        learnt.conflicts.retain(|mac, conflict| stays(*mac, conflict.claimant));
+        learnt.hosts.len() < before
     }
 
     /// Drops the conflicts that `stays` doesn't want.

@@ -19,7 +19,8 @@
 //! sends to it any more. What can't be confirmed (a switch that is away) is
 //! not built upon: the flow that would lead there goes, and the switch floods.
 //!
-//! **Isolation** never waits: ports that left the network leave in the first phase.
+//! **Isolation** never waits: ports that left the network leave in the first phase. A port that is held to its own
+//! addresses is held to them from its first frame to its last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,7 +28,7 @@ use openflow::{DatapathId, MacAddr, PortNo};
 use petgraph::unionfind::UnionFind;
 
 use crate::model::{Encap, Place};
-use crate::slice::{Out, Slice};
+use crate::slice::{Out, Slice, Source};
 
 /// One network on one switch, as it is and as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,14 +110,28 @@ impl<'a> Planner<'a> {
         let known = Known::new(self);
         let next = changing.into_iter().map(|(&id, state)| {
             let mut slice = self.now[&id].clone();
-            slice.edges.clone_from(&state.desired.edges);
-            slice.sources.clone_from(&state.desired.sources);
+            self.step_edges(id, &mut slice, &state.desired);
             self.step_flood(id, &mut slice, &state.desired, &addable);
             self.step_hosts(id, &mut slice, &state.desired, &known, give_up);
             self.step_known_in(id, &mut slice, &state.desired);
             (id, slice)
         });
         next.filter(|(id, slice)| *slice != self.now[id]).collect()
+    }
+
+    /// A port that is held to its own addresses opens only once what holds it
+    /// to them is confirmed, and is shut before that goes.
+    fn step_edges(&self, id: DatapathId, slice: &mut Slice, desired: &Slice) {
+        let now = &self.now[&id];
+        let held = |sources: &BTreeSet<Source>, port: PortNo| sources.contains(&Source::Deny(port));
+        let may_open = |port: PortNo| {
+            now.edges.contains(&port) || !held(&desired.sources, port) || held(&now.sources, port)
+        };
+        slice.edges = desired.edges.iter().copied().filter(|port| may_open(*port)).collect();
+        slice.sources.retain(|source| {
+            matches!(source, Source::Deny(port) if now.edges.contains(port) && !desired.edges.contains(port))
+        });
+        slice.sources.extend(&desired.sources);
     }
 
     /// Places of the network's desired tree that may send and accept after

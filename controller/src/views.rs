@@ -105,11 +105,23 @@ impl<'a> Sources<'a> {
             }
         }
         let learnt = self.hosts.of(id).map(|(mac, entry)| (mac, Host::from(entry)));
-        let learnt = learnt.filter(|(_, host)| is_member(&network, host.place));
+        let learnt = learnt.filter(|(_, host)| is_learning(&network, host.place));
         network.hosts =
             learnt.chain(declared.into_iter().map(|(mac, (_, host))| (mac, host))).collect();
         Some(network)
     }
+}
+
+/// Whether hosts may be known by what they send at a place: an enforced port has those on its list, and no flow there
+/// would tell that another fell silent.
+fn is_learning(network: &Network, place: Place) -> bool {
+    let port = network.members.get(&place.switch).and_then(|ports| ports.get(&place.port));
+    port.is_some_and(|member| member.enforce.is_none())
+}
+
+/// Whether a learnt host is worth remembering: not where it can't be, nor while a caller says where it is.
+pub fn is_learnt_at(network: &Network, mac: MacAddr, place: Place) -> bool {
+    is_learning(network, place) && network.hosts.get(&mac).is_some_and(|host| host.learnt)
 }
 
 /// Whether a place is one of the network's ports.

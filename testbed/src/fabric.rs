@@ -194,6 +194,17 @@ impl Fabric {
         result
     }
 
+    /// Nothing is heard at a switch for long: what runs out without traffic does so now. Flow-removed messages are in
+    /// the result.
+    pub fn fall_silent(&mut self, dpid: impl Into<DatapathId>) -> Deliveries {
+        let dpid = dpid.into();
+        let mut result = Deliveries::default();
+        if let Some(datapath) = self.switches.get_mut(&dpid) {
+            result.absorb_messages(dpid, datapath.fall_silent());
+        }
+        result
+    }
+
     /// When a flow may next run out anywhere.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.switches.values().filter_map(Datapath::next_deadline).min()

@@ -34,7 +34,7 @@ use crate::pipeline::port::PortSpec;
 use crate::switch::{Channel, Datapath};
 pub use kept::Kept;
 use wire::Wire;
-pub use wire::{Refusals, Stall};
+pub use wire::{Losses, Refusals, Stall};
 
 /// Announcements of trunks, quicker than by default: settling must outlast their limit.
 pub const TIMING: Timing =
@@ -221,6 +221,13 @@ impl Lab {
     pub fn refuse(&mut self, dpid: impl Into<DatapathId>, refusals: Option<Refusals>) {
         if let Some(wire) = self.wires.get_mut(&dpid.into()) {
             wire.refusals = refusals;
+        }
+    }
+
+    /// Some messages between a switch and the controller get lost from now on, at random; the connection stays.
+    pub fn lose(&mut self, dpid: impl Into<DatapathId>, losses: Losses) {
+        if let Some(wire) = self.wires.get_mut(&dpid.into()) {
+            wire.losses = losses;
         }
     }
 
@@ -414,6 +421,9 @@ impl Lab {
             wire.tell_core(answer);
             return Step::Done;
         }
+        if changes && wire.loses_change(&mut self.dice) {
+            return Step::Done;
+        }
         let result = self.fabric.handle(dpid, message);
         if self.loud {
             for (from, _, message) in &result.messages {
@@ -436,7 +446,10 @@ impl Lab {
     fn carry_to_core(&mut self, dpid: DatapathId) {
         let now = self.now();
         let Some(wire) = self.wires.get_mut(&dpid) else { return };
-        if let (Some(message), Some(session)) = (wire.next_told(), wire.session.as_mut()) {
+        if let Some(message) = wire.next_told()
+            && !wire.loses_told(&message, &mut self.dice)
+            && let Some(session) = wire.session.as_mut()
+        {
             session.hear(message, now);
         }
         self.turn(dpid, now);

@@ -25,7 +25,7 @@ use crate::plan::{self, Phase, State};
 use crate::routes::routes;
 use crate::slice::Slice;
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
-use crate::views::{Standing, cut_for_want_of_tags, is_member, split};
+use crate::views::{Standing, cut_for_want_of_tags, is_learnt_at, split};
 
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
@@ -91,6 +91,8 @@ pub(super) struct Report {
     pub declared: HashMap<MacAddr, Place>,
     /// What each switch should hold and can't be told or didn't accept.
     pub behind: BTreeMap<DatapathId, String>,
+    /// Those that were behind, can be told, and have not confirmed yet what they missed.
+    pub returning: BTreeSet<DatapathId>,
     /// Two switches with members that can't reach each other, if there are any.
     pub split: Option<(DatapathId, DatapathId)>,
     /// Why the network can't work as wanted, if so.
@@ -175,7 +177,12 @@ impl Engine {
     }
 
     fn look_at(&mut self, id: NetworkId, now: Instant) {
-        let network = self.sources().network(id);
+        let mut network = self.sources().network(id);
+        if let Some(view) = &network
+            && self.hosts.retain(id, |mac, place| is_learnt_at(view, mac, place))
+        {
+            network = self.sources().network(id);
+        }
         let desired = match &network {
             Some(network) => compile_all(
                 network,
@@ -326,6 +333,7 @@ impl Engine {
                 && let Some(report) = self.reports.get_mut(&id)
             {
                 report.joining.clear();
+                report.returning.clear();
             }
             if std::mem::take(&mut job.lingers) {
                 let until = now + CACHE;
@@ -610,7 +618,6 @@ impl Engine {
             self.reports.entry(id).or_default().declared.clear();
             return;
         };
-        self.hosts.retain(id, |_, place| is_member(network, place));
         let declared = network.hosts.iter().filter(|(_, host)| !host.learnt);
         let declared = declared.map(|(mac, host)| (*mac, host.place)).collect();
         let degraded = cut_for_want_of_tags(network, &self.graph).map(|(a, b)| {
@@ -671,6 +678,12 @@ impl Engine {
         let reasons: BTreeMap<_, _> =
             behind.into_iter().map(|switch| (switch, self.why_unusable(id, switch, now))).collect();
         let report = self.reports.entry(id).or_default();
+        let back = report.behind.keys().filter(|switch| !reasons.contains_key(switch));
+        report.returning.extend(back.copied());
+        let differs = |switch: &DatapathId| {
+            state.get(switch).is_some_and(|state| state.live && state.installed != state.desired)
+        };
+        report.returning.retain(differs);
         report.behind = reasons;
         // A switch that took everything starts anew when it refuses again.
         let fine = state.iter().filter(|(_, state)| state.live && state.installed == state.desired);

@@ -41,6 +41,8 @@ impl Engine {
             }
             let job = self.jobs.get(id).filter(|_| !waited);
             let mut working = job.map(|job| job.switches()).unwrap_or_default();
+            // Whoever waited didn't wait for a switch that came back meanwhile.
+            working.extend(report.into_iter().flat_map(|report| &report.returning));
             if !waited && (self.is_unsettled(*id) || self.dirty.members.contains(id)) {
                 let holders = self.installed.holders(*id).into_iter();
                 working.extend(holders.filter(|switch| self.sessions.contains_key(switch)));

@@ -29,6 +29,15 @@ pub struct Refusals {
     pub code: ErrorCode,
 }
 
+/// Messages that are lost at random while the connection stays. Of 1,000 each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Changes, which the switch nevertheless confirms.
+    pub changes: u16,
+    /// What the switch tells, but refusals and changes of ports.
+    pub told: u16,
+}
+
 /// One switch's connection, both ends and what is between.
 pub(super) struct Wire {
     pub session: Option<DrySession>,
@@ -40,6 +49,7 @@ pub(super) struct Wire {
     held: Vec<Message>,
     stall: Stall,
     pub refusals: Option<Refusals>,
+    pub losses: Losses,
     /// It doesn't connect by itself.
     pub away: bool,
     /// Nothing gets through, and nobody knows.
@@ -59,6 +69,7 @@ impl Wire {
             held: Vec::new(),
             stall: Stall::None,
             refusals: None,
+            losses: Losses::default(),
             away: false,
             cut_off: false,
             redial,
@@ -181,6 +192,18 @@ impl Wire {
 
     pub(super) fn next_told(&mut self) -> Option<Message> {
         self.to_core.pop_front()
+    }
+
+    /// Whether a change gets lost on its way.
+    pub(super) fn loses_change(&self, dice: &mut Dice) -> bool {
+        self.losses.changes > 0 && dice.throw(1000) < usize::from(self.losses.changes)
+    }
+
+    /// Whether what the switch tells gets lost on its way.
+    pub(super) fn loses_told(&self, message: &Message, dice: &mut Dice) -> bool {
+        self.losses.told > 0
+            && !matches!(message.body, Body::Error(_) | Body::PortStatus(_))
+            && dice.throw(1000) < usize::from(self.losses.told)
     }
 
     /// The switch's answer to a change that it refuses.

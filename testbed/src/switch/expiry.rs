@@ -27,6 +27,22 @@ impl Datapath {
         self.expiry_due.map(Duration::from_nanos)
     }
 
+    /// All flows that run out without traffic do so now, as after a long silence.
+    #[must_use]
+    pub fn fall_silent(&mut self) -> Vec<Output> {
+        let mut out = Vec::new();
+        for number in 0..self.pipeline.tables.len() {
+            let Some(table) = self.pipeline.tables.get_mut(number) else { continue };
+            let gone = table.flows.extract(&Pattern::default(), |_, flow| flow.idle_timeout != 0);
+            for (priority, pattern, flow) in gone {
+                self.count_groups(&flow, -1);
+                let gone = vec![(TableId(number as u8), priority, pattern, flow)];
+                self.tell_gone(self.now, FlowRemovedReason::IdleTimeout, gone, &mut out);
+            }
+        }
+        out
+    }
+
     /// A new flow may run out before all others.
     pub(super) fn expect_expiry(&mut self, flow: &Flow) {
         self.expiry_due = [self.expiry_due, due(flow)].into_iter().flatten().min();

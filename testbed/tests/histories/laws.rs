@@ -1,16 +1,17 @@
 //! What frames and tables must and must not do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
-use api::types::{FlowView, State};
+use api::types::{FlowView, Host, HostSource, State};
 use controller::engine::Engine;
 use controller::lift::lift;
 use controller::model::{PortRef, SwitchRef};
-use openflow::DatapathId;
-use testbed::fabric::Deliveries;
+use openflow::{DatapathId, PortNo};
+use testbed::fabric::{Deliveries, Place};
 
 use crate::plan::{MACS, PORTS};
-use crate::world::{Port, Tag, World};
+use crate::world::{Allowed, Port, Tag, World};
 
 pub const EVERYBODY: [u8; 6] = [0xff; 6];
 const GROUP: [u8; 6] = [1, 0, 0x5e, 0, 0, 7];
@@ -38,6 +39,37 @@ pub fn frame(to: [u8; 6], from: [u8; 6], tenant_tag: Option<u16>) -> Vec<u8> {
     bytes
 }
 
+/// The address of a MAC.
+pub fn address(n: u32) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 1 + n as u8)
+}
+
+/// An announcement of an address.
+fn arp(to: [u8; 6], from: [u8; 6], ip: Ipv4Addr) -> Vec<u8> {
+    let mut bytes = [to, from].concat();
+    bytes.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
+    bytes.extend(from);
+    bytes.extend(ip.octets());
+    bytes.extend([0; 6]);
+    bytes.extend(address(99).octets());
+    bytes.resize(60, 0);
+    bytes
+}
+
+/// A frame that a port lets out, if it is held to this MAC or to none.
+pub fn own_frame(world: &World, port: Port, to: [u8; 6], from: [u8; 6]) -> Vec<u8> {
+    match world.enforced.get(&port) {
+        Some(allowed) if allowed.address => arp(to, from, address(allowed.mac)),
+        _ => frame(to, from, None),
+    }
+}
+
+fn admits(allowed: Allowed, bytes: &[u8]) -> bool {
+    bytes[6..12] == mac(allowed.mac)
+        && (!allowed.address
+            || bytes == arp(bytes[..6].try_into().unwrap(), mac(allowed.mac), address(allowed.mac)))
+}
+
 /// What holds at all times: a frame ends, arrives as it was sent and once, and only where its network is.
 /// Returns where it arrived.
 pub fn heard(
@@ -62,6 +94,16 @@ pub fn heard(
             return Err(format!("{} arrives at {port:?} again", about()));
         }
     }
+    if let Some(allowed) = world.firm.get(&from)
+        && !admits(*allowed, bytes)
+        && !heard.is_empty()
+    {
+        return Err(format!(
+            "{from:?} may only send as {allowed:?}, and {} from {:02x?} is heard at {heard:?}",
+            about(),
+            &bytes[6..]
+        ));
+    }
     let none = BTreeMap::new();
     let tags = |port: &Port| world.owners.get(port).unwrap_or(&none);
     let within = |tag: &Tag| heard.iter().all(|port| tags(port).contains_key(tag));
@@ -77,11 +119,37 @@ pub fn heard(
 }
 
 fn send(world: &mut World, from: Port, to: [u8; 6]) -> Result<Option<BTreeSet<Port>>, String> {
-    let Some(place) = world.place(from) else { return Ok(None) };
+    let Some(place) = world.place(from).filter(|_| !world.dead.contains(&from.0)) else {
+        return Ok(None);
+    };
     let tag = world.dice.once_in(4).then(|| world.dice.throw(4095) as u16);
-    let bytes = frame(to, prober(from), tag);
+    let bytes = match world.enforced.get(&from).copied() {
+        None => frame(to, prober(from), tag),
+        Some(allowed) => {
+            forge(world, from, to, allowed)?;
+            match allowed.address {
+                true => arp(to, mac(allowed.mac), address(allowed.mac)),
+                false => frame(to, mac(allowed.mac), tag),
+            }
+        }
+    };
     let result = world.probe(place, bytes.clone());
     heard(world, from, &bytes, &result).map(Some)
+}
+
+/// What a port sends that it may not.
+fn forge(world: &mut World, from: Port, to: [u8; 6], allowed: Allowed) -> Result<(), String> {
+    let Some(place) = world.place(from) else { return Ok(()) };
+    let own = mac(allowed.mac);
+    let bytes = match world.dice.throw(if allowed.address { 5 } else { 2 }) {
+        0 => frame(to, prober(from), None),
+        1 => arp(to, mac(allowed.mac + 1), address(allowed.mac)),
+        2 => arp(to, own, address(allowed.mac + 1)),
+        3 => frame(to, own, None),
+        _ => frame(to, own, Some(7)),
+    };
+    let result = world.probe(place, bytes.clone());
+    heard(world, from, &bytes, &result).map(drop)
 }
 
 /// Some frames, at any time.
@@ -163,8 +231,17 @@ fn reach(world: &World, usable: impl Fn(u64) -> bool) -> BTreeMap<u64, u64> {
 
 /// Where the controller says that hosts are.
 pub fn known_hosts(world: &World) -> BTreeMap<(Tag, [u8; 6]), Port> {
+    hosts(world, |_| true)
+}
+
+/// Those of them that it learnt.
+pub fn learnt_hosts(world: &World) -> BTreeMap<(Tag, [u8; 6]), Port> {
+    hosts(world, |host| host.source == HostSource::Learnt)
+}
+
+fn hosts(world: &World, wanted: impl Fn(&Host) -> bool) -> BTreeMap<(Tag, [u8; 6]), Port> {
     let hosts = world.lab.engine().show_hosts();
-    let known = hosts.into_iter().filter_map(|host| {
+    let known = hosts.into_iter().filter(|host| wanted(host)).filter_map(|host| {
         let (_, tag) = world.networks.iter().find(|(name, _)| *name == host.network)?;
         let SwitchRef::Name(switch) = &host.switch else { return None };
         let PortRef::Name(port) = &host.port else { return None };
@@ -180,6 +257,7 @@ pub fn known_hosts(world: &World) -> BTreeMap<(Tag, [u8; 6]), Port> {
 /// hold what is desired.
 pub fn settled(world: &mut World) -> Result<(), String> {
     compare_tables(world)?;
+    learnt_hosts_run_out(world)?;
     let away: BTreeSet<_> =
         (1..=world.plan.switches).filter(|switch| !world.is_connected(*switch)).collect();
     let reach = reach(world, |switch| !away.contains(&switch));
@@ -244,53 +322,97 @@ pub fn settled(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-/// Every connected switch holds what the controller says that it should.
+/// Every connected switch holds what the controller says that it should, but for flows to hosts that lead to a switch
+/// that is away and can't confirm its own.
 fn compare_tables(world: &mut World) -> Result<(), String> {
-    for switch in 1..=world.plan.switches {
-        if !world.is_connected(switch) {
+    let connected: Vec<_> =
+        (1..=world.plan.switches).filter(|switch| world.is_connected(*switch)).collect();
+    let mut lacking = BTreeSet::new();
+    for switch in connected {
+        let (there, groups) = held(world, switch);
+        let (wanted, wanted_groups) = desired(world.lab.engine(), switch);
+        let extra: Vec<_> =
+            there.difference(&wanted).chain(groups.difference(&wanted_groups)).collect();
+        if !extra.is_empty() {
+            return Err(format!("switch {switch} holds {extra:#?} too much"));
+        }
+        lacking.extend(wanted_groups.difference(&groups).map(|group| (switch, group.clone())));
+        lacking.extend(wanted.difference(&there).map(|flow| (switch, flow.clone())));
+    }
+    let mut waiting = BTreeSet::new();
+    loop {
+        let before = waiting.len();
+        for (switch, flow) in &lacking {
+            let next = next_hop(world, *switch, flow);
+            let waits = |next: u64| {
+                !world.is_connected(next) || waiting.contains(&(next, what_matches(flow)))
+            };
+            if next.is_some_and(waits) {
+                waiting.insert((*switch, what_matches(flow)));
+            }
+        }
+        if waiting.len() == before {
+            break;
+        }
+    }
+    lacking.retain(|(switch, flow)| !waiting.contains(&(*switch, what_matches(flow))));
+    match lacking.first() {
+        Some((switch, _)) => Err(format!("switch {switch} lacks {lacking:#?}")),
+        None => Ok(()),
+    }
+}
+
+/// Table, priority and match of a flow in text.
+fn what_matches(flow: &str) -> String {
+    flow.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// The switch to which a flow to a host leads.
+fn next_hop(world: &World, switch: u64, flow: &str) -> Option<u64> {
+    let (_, port) = flow.strip_prefix("t2 200 ")?.rsplit_once("output:")?;
+    let place = Place { switch: DatapathId(switch), port: PortNo(port.parse().ok()?) };
+    world.lab.fabric.peer(place).map(|peer| peer.switch.0)
+}
+
+/// Isolane's flows, and the groups, on a switch, in text.
+fn held(world: &mut World, switch: u64) -> (BTreeSet<String>, BTreeSet<String>) {
+    let flows = world.flows(switch).into_iter().map(|flow| {
+        let instructions: Vec<_> = flow.instructions.iter().map(ToString::to_string).collect();
+        let what = if instructions.is_empty() { "drop".to_owned() } else { instructions.join(",") };
+        format!(
+            "t{} {} {} 0x{:016x} -> {what}",
+            flow.table_id.0, flow.priority, flow.match_, flow.cookie
+        )
+    });
+    let flows = flows.collect();
+    let groups = world.groups(switch).into_iter().map(|group| {
+        let buckets: BTreeSet<_> = group
+            .buckets
+            .iter()
+            .map(|bucket| {
+                let all: Vec<_> = bucket.actions.iter().map(ToString::to_string).collect();
+                all.join(",")
+            })
+            .collect();
+        format!("group {} {buckets:?}", group.group_id.0)
+    });
+    (flows, groups.collect())
+}
+
+/// Each learnt host is forgotten once it is silent: its switch counts its frames, and tells.
+fn learnt_hosts_run_out(world: &mut World) -> Result<(), String> {
+    for ((_, mac), port) in learnt_hosts(world) {
+        if !world.is_connected(port.0) {
             continue;
         }
-        let flows = world.flows(switch);
-        let there: BTreeSet<_> = flows
-            .iter()
-            .map(|flow| {
-                let instructions: Vec<_> =
-                    flow.instructions.iter().map(ToString::to_string).collect();
-                let what = if instructions.is_empty() {
-                    "drop".to_owned()
-                } else {
-                    instructions.join(",")
-                };
-                format!(
-                    "t{} {} {} 0x{:016x} -> {what}",
-                    flow.table_id.0, flow.priority, flow.match_, flow.cookie
-                )
-            })
-            .collect();
-        let groups: BTreeSet<_> = world
-            .groups(switch)
-            .iter()
-            .map(|group| {
-                let buckets: BTreeSet<_> = group
-                    .buckets
-                    .iter()
-                    .map(|bucket| {
-                        let all: Vec<_> = bucket.actions.iter().map(ToString::to_string).collect();
-                        all.join(",")
-                    })
-                    .collect();
-                format!("group {} {buckets:?}", group.group_id.0)
-            })
-            .collect();
-        let (wanted, wanted_groups) = desired(world.lab.engine(), switch);
-        if there != wanted || groups != wanted_groups {
-            let extra: Vec<_> =
-                there.difference(&wanted).chain(groups.difference(&wanted_groups)).collect();
-            let missing: Vec<_> =
-                wanted.difference(&there).chain(wanted_groups.difference(&groups)).collect();
-            return Err(format!(
-                "switch {switch} holds {extra:#?} too much and lacks {missing:#?}"
-            ));
+        let Some(place) = world.place(port) else { continue };
+        let counted = world.flows(port.0).iter().any(|flow| {
+            flow.idle_timeout != 0
+                && flow.match_.eth_src_field().is_some_and(|field| field.value.0 == mac)
+                && flow.match_.in_port_field().is_some_and(|field| field.value == place.port)
+        });
+        if !counted {
+            return Err(format!("{mac:02x?} is learnt at {port:?} for ever: no flow counts it"));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on should stop")]
 
+mod found;
 mod full;
 mod laws;
 mod plan;
@@ -35,6 +36,11 @@ fn random_moves() {
 #[test]
 fn random_trees() {
     try_all(16, History::of_trees);
+}
+
+#[test]
+fn random_hosts() {
+    try_all(24, History::of_hosts);
 }
 
 fn try_all(by_default: u64, history: fn(u64) -> History) {

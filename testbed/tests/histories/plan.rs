@@ -70,6 +70,16 @@ pub enum Event {
     Speak(u32, u32),
     /// The mth MAC is declared at the nth attached port.
     Declare(u32, u32),
+    /// The mth MAC speaks at another port of the switch where it is known, if its network has one there.
+    Hop(u32),
+    /// Who owns the nth known MAC talks on while another port claims it.
+    Forge(u32, u32),
+    /// Only the mth MAC may speak at the nth attached port; true: and only with its own address.
+    Enforce(u32, u32, bool),
+    /// The nth network may learn so many MACs from now on.
+    Cap(u32, u32),
+    /// Nobody speaks at a switch for so long that it forgets whom it learnt.
+    Silence(u64),
     /// The nth cable is cut; 0 shows at both ends, 1 nowhere, 2 at its first end only.
     Cut(u32, u32),
     /// The nth cable is mended.
@@ -100,6 +110,10 @@ pub enum Event {
     Idle(u64),
     /// A switch acts and confirms nothing.
     Unconfirming(u64),
+    /// Of 1,000 messages that a switch sends so many are lost, in a connection that stays.
+    Mumble(u64, u32),
+    /// Of 1,000 changes so many are lost on their way to a switch, which confirms them all the same.
+    Mishear(u64, u32),
     /// A switch works as it should again.
     Mended(u64),
     /// The controller is started anew.
@@ -233,6 +247,70 @@ impl History {
     }
 }
 
+impl History {
+    /// Hosts come, move, fall silent, are forged and are held to their own addresses, in networks that may learn few;
+    /// seldom something fails.
+    pub fn of_hosts(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let switches = 1 + dice.throw(3) as u64;
+        let mut cables: Vec<_> = (2..=switches).map(|b| (b - 1, b)).collect();
+        if switches == 3 && dice.once_in(2) {
+            cables.push((1, 3));
+        }
+        let plan = Plan::of(switches, &cables);
+        let mut events = vec![Event::Create, Event::Create];
+        let any = |dice: &mut Dice| dice.throw(1 << 16) as u32;
+        for switch in 1..=switches {
+            for slot in 1..=PORTS {
+                if !dice.once_in(4) {
+                    let network = u32::from(dice.once_in(4));
+                    events.push(Event::Attach(switch, slot, network));
+                }
+            }
+        }
+        events.push(Event::Settle);
+        let failing = dice.once_in(2);
+        for _ in 0..2 + dice.throw(4) {
+            for _ in 0..1 + dice.throw(5) {
+                let switch = 1 + dice.throw(switches as usize) as u64;
+                events.push(match dice.throw(24) {
+                    0..=6 => Event::Speak(any(&mut dice), dice.throw(MACS as usize) as u32),
+                    7..=9 => Event::Hop(any(&mut dice)),
+                    10 | 11 => Event::Forge(any(&mut dice), any(&mut dice)),
+                    12..=14 => enforce(&mut dice),
+                    15 => Event::Declare(any(&mut dice), dice.throw(MACS as usize) as u32),
+                    16 | 17 => Event::Cap(any(&mut dice), dice.throw(4) as u32),
+                    18..=20 => Event::Silence(switch),
+                    21 => attach(&plan, &mut dice),
+                    22 => Event::Detach(any(&mut dice)),
+                    _ if !failing => Event::Wait(dice.throw(900) as u32),
+                    _ => match dice.throw(8) {
+                        0 => Event::HangUp(switch),
+                        1 => Event::Unconfirming(switch),
+                        2 => Event::Mumble(switch, 20 + dice.throw(300) as u32),
+                        3 => Event::Restart,
+                        4 => Event::RemoveFlow(switch, any(&mut dice)),
+                        5 => Event::Die(switch, true),
+                        6 => Event::Revive(switch, false),
+                        _ => Event::Mishear(switch, 20 + dice.throw(600) as u32),
+                    },
+                });
+                events.push(match dice.throw(4) {
+                    0 => Event::Wait(dice.throw(900) as u32),
+                    _ => Event::Steps(dice.throw(30) as u32),
+                });
+            }
+            events.push(Event::Settle);
+        }
+        Self { seed, plan, events }
+    }
+}
+
+fn enforce(dice: &mut Dice) -> Event {
+    let port = dice.throw(1 << 16) as u32;
+    Event::Enforce(port, dice.throw(MACS as usize) as u32, dice.once_in(2))
+}
+
 fn attach(plan: &Plan, dice: &mut Dice) -> Event {
     let switch = 1 + dice.throw(plan.switches as usize) as u64;
     Event::Attach(switch, 1 + dice.throw(PORTS as usize) as u32, dice.throw(3) as u32)
@@ -243,13 +321,18 @@ fn event(plan: &Plan, theme: usize, dice: &mut Dice) -> Event {
     let switch = |dice: &mut Dice| 1 + dice.throw(plan.switches as usize) as u64;
     // What callers and hosts do happens in all of them.
     if theme == 0 || dice.once_in(2) {
-        return match dice.throw(20) {
+        return match dice.throw(26) {
             0..=5 => attach(plan, dice),
             6..=8 => Event::Detach(any(dice)),
             9..=15 => Event::Speak(any(dice), dice.throw(MACS as usize) as u32),
             16 => Event::Declare(any(dice), dice.throw(MACS as usize) as u32),
             17 => Event::Create,
             18 => Event::Delete(any(dice)),
+            19 => Event::Hop(any(dice)),
+            20 => Event::Forge(any(dice), any(dice)),
+            21 | 22 => enforce(dice),
+            23 => Event::Cap(any(dice), dice.throw(4) as u32),
+            24 => Event::Silence(switch(dice)),
             _ => Event::Wait(dice.throw(2000) as u32),
         };
     }
@@ -275,11 +358,13 @@ fn event(plan: &Plan, theme: usize, dice: &mut Dice) -> Event {
             5 | 6 => Event::Limit(switch(dice), dice.throw(12) as u32),
             _ => Event::Refuse(switch(dice), any(dice)),
         },
-        _ => match dice.throw(8) {
+        _ => match dice.throw(11) {
             0 | 1 => Event::Idle(switch(dice)),
             2..=4 => Event::Unconfirming(switch(dice)),
             5 => Event::Mended(switch(dice)),
             6 => Event::Restart,
+            7 | 8 => Event::Mumble(switch(dice), 20 + dice.throw(300) as u32),
+            9 => Event::Mishear(switch(dice), 20 + dice.throw(600) as u32),
             _ => Event::HangUp(switch(dice)),
         },
     }

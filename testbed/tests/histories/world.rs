@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api::types::{Ack, NetworkSpec, PortSpec};
-use api::values::NetworkName;
+use api::values::{HostIp, MacLimit, NetworkName};
 use controller::cookie::Cookie;
 use controller::engine::{Started, Stored};
 use controller::model::{Encap, Name, NetworkId, PortAt, PortRef, by_id};
@@ -14,7 +14,7 @@ use openflow::{
     GroupType, Instruction, MultipartReplyBody, MultipartRequestBody, PortNo,
 };
 use testbed::fabric::{Deliveries, Place};
-use testbed::lab::{Dice, Lab, Refusals, Stall, Step, named, port_named};
+use testbed::lab::{Dice, Lab, Losses, Refusals, Stall, Step, named, port_named};
 use testbed::switch::{Datapath, Limits};
 use tokio::sync::oneshot;
 
@@ -43,12 +43,40 @@ pub struct World {
     pub steady: Option<BTreeMap<Port, Tag>>,
     /// Where hosts were when all was well, and have not spoken elsewhere since.
     pub homes: BTreeMap<(Tag, [u8; 6]), Port>,
+    /// What ports that should be enforced let out.
+    pub enforced: BTreeMap<Port, Allowed>,
+    /// The same, once it is confirmed.
+    pub firm: BTreeMap<Port, Allowed>,
+    /// How many MACs each network may learn, and at most has learnt.
+    caps: BTreeMap<Tag, (usize, usize)>,
+    spoke: BTreeMap<(Tag, [u8; 6]), Spoke>,
+    /// Learnt hosts of which their switch has told that they are silent.
+    silent: BTreeSet<(Tag, [u8; 6])>,
+    /// Switches whose flows somebody altered, or that confirm what they don't hold.
+    strange: BTreeSet<u64>,
     /// What the last settled world holds, before anything was done.
     pub fresh: String,
     renumbered: bool,
     next_tag: Tag,
     changes: u64,
     promises: Vec<Promise>,
+}
+
+/// What an enforced port lets out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    pub mac: u32,
+    /// Only ARP and IP, with this MAC's own address.
+    pub address: bool,
+}
+
+/// Where a MAC spoke since all was well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoke {
+    /// At this port alone.
+    At(Port),
+    /// Nobody can say whose it is now.
+    Somewhere,
 }
 
 /// How a cable is cut.
@@ -67,6 +95,8 @@ struct Promise {
     networks: Vec<NetworkId>,
     /// Ports that leave a network by it.
     left: Vec<(Port, Tag, u64)>,
+    /// A port that lets out only this from then on.
+    bound: Option<(Port, Allowed)>,
 }
 
 impl World {
@@ -88,6 +118,12 @@ impl World {
             altered: false,
             steady: None,
             homes: BTreeMap::new(),
+            enforced: BTreeMap::new(),
+            firm: BTreeMap::new(),
+            caps: BTreeMap::new(),
+            spoke: BTreeMap::new(),
+            silent: BTreeSet::new(),
+            strange: BTreeSet::new(),
             fresh: String::new(),
             renumbered: false,
             next_tag: 1,
@@ -192,6 +228,11 @@ impl World {
             Event::Delete(n) => self.delete(n)?,
             Event::Speak(n, mac) => self.speak(n, mac)?,
             Event::Declare(n, mac) => self.declare(n, mac)?,
+            Event::Hop(n) => self.hop(n)?,
+            Event::Forge(n, m) => self.forge(n, m)?,
+            Event::Enforce(n, mac, address) => self.enforce(n, mac, address)?,
+            Event::Cap(n, limit) => self.cap(n, limit)?,
+            Event::Silence(switch) => self.fall_silent(switch),
             Event::Cut(n, how) => {
                 if let Some(cable) = self.nth_cable(n, true) {
                     self.cables[cable] = [Cut::Both, Cut::Nowhere, Cut::First][how as usize % 3];
@@ -270,9 +311,25 @@ impl World {
                 self.fails();
                 self.lab.stall(switch, Stall::Unconfirming);
             }
-            Event::Mended(switch) => self.lab.stall(switch, Stall::None),
+            Event::Mumble(switch, told) => {
+                self.fails();
+                self.lab.lose(switch, Losses { told: told as u16, ..Losses::default() });
+            }
+            Event::Mishear(switch, changes) => {
+                self.fails();
+                // It may forward anything from here on: what it holds isn't what it says.
+                self.altered = true;
+                self.strange.insert(switch);
+                self.lab.lose(switch, Losses { changes: changes as u16, ..Losses::default() });
+            }
+            Event::Mended(switch) => {
+                self.lab.stall(switch, Stall::None);
+                self.lab.lose(switch, Losses::default());
+            }
             Event::Restart => {
-                // What works goes on working.
+                // What works goes on working, but for what was just heard.
+                self.spoke.clear();
+                self.silent.clear();
                 self.promises.clear();
                 self.lab.restart_controller().map_err(|error| error.to_string())?;
             }
@@ -297,11 +354,16 @@ impl World {
     /// Something fails: not all that worked need go on working.
     fn fails(&mut self) {
         self.steady = None;
+        self.spoke.clear();
+        self.silent.clear();
     }
 
     /// What must be true after every step.
     fn look(&mut self, step: Step) -> Result<(), String> {
         self.collect()?;
+        if self.steady.is_some() && !self.lab.refused.is_empty() {
+            return Err("a switch refuses a change while nothing fails".to_owned());
+        }
         if step == Step::Changed && !self.altered { laws::always(self) } else { Ok(()) }
     }
 
@@ -332,6 +394,11 @@ impl World {
             }
             let ack = self.lab.engine().ack(&promise.networks, true);
             if ack == Ack::Installed {
+                if let Some((port, allowed)) = promise.bound
+                    && self.enforced.get(&port) == Some(&allowed)
+                {
+                    self.firm.insert(port, allowed);
+                }
                 for (port, tag, change) in promise.left {
                     if let Some(tags) = self.owners.get_mut(&port)
                         && tags.get(&tag) == Some(&change)
@@ -347,7 +414,8 @@ impl World {
 
     fn promise<T>(&mut self, started: Started<T>, left: Vec<(Port, Tag, u64)>) {
         let stored = Some(started.stored);
-        self.promises.push(Promise { stored, settling: Vec::new(), networks: Vec::new(), left });
+        let (settling, networks) = (Vec::new(), Vec::new());
+        self.promises.push(Promise { stored, settling, networks, left, bound: None });
     }
 
     fn attach(&mut self, port: Port, n: u32) -> Result<(), String> {
@@ -383,6 +451,7 @@ impl World {
 
     fn leaves(&mut self, port: Port, tag: Tag) -> (Port, Tag, u64) {
         self.changes += 1;
+        self.unbind(port);
         self.owners.entry(port).or_default().insert(tag, self.changes);
         if let Some(steady) = &mut self.steady {
             steady.remove(&port);
@@ -428,34 +497,233 @@ impl World {
     }
 
     fn speak(&mut self, n: u32, mac: u32) -> Result<(), String> {
-        let Some(port) = self.nth_port(n).filter(|(switch, _)| !self.dead.contains(switch)) else {
+        match self.nth_port(n) {
+            Some(port) => self.speak_at(
+                port,
+                laws::mac(mac),
+                &laws::frame(laws::EVERYBODY, laws::mac(mac), None),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn speak_at(&mut self, port: Port, mac: [u8; 6], frame: &[u8]) -> Result<(), String> {
+        let Some(tag) = self.ports.get(&port).copied() else { return Ok(()) };
+        let Some(place) = self.place(port).filter(|_| !self.dead.contains(&port.0)) else {
             return Ok(());
         };
-        let Some(place) = self.place(port) else { return Ok(()) };
-        self.homes.retain(|(_, of), at| *of != laws::mac(mac) || *at == port);
-        let frame = laws::frame(laws::EVERYBODY, laws::mac(mac), None);
-        let result = self.lab.send(place, frame.clone());
+        self.homes.retain(|(_, of), at| *of != mac || *at == port);
+        self.silent.remove(&(tag, mac));
+        let steady = self.steady.as_ref().is_some_and(|steady| steady.get(&port) == Some(&tag));
+        // Of a MAC that is declared, or about to be, nothing is learnt.
+        let declared = laws::known_hosts(self).contains_key(&(tag, mac))
+            && !laws::learnt_hosts(self).contains_key(&(tag, mac));
+        let here = steady && !declared && self.promises.is_empty();
+        let now = match self.spoke.get(&(tag, mac)) {
+            None if here && !self.enforced.contains_key(&port) => Spoke::At(port),
+            Some(Spoke::At(at)) if *at == port => Spoke::At(port),
+            _ => Spoke::Somewhere,
+        };
+        self.spoke.insert((tag, mac), now);
+        let result = self.lab.send(place, frame.to_vec());
         if !self.altered {
-            laws::heard(self, port, &frame, &result)?;
+            laws::heard(self, port, frame, &result)?;
+        }
+        Ok(())
+    }
+
+    /// The nth host that is known, and where.
+    fn nth_host(&self, n: u32) -> Option<(Tag, [u8; 6], Port)> {
+        let all: Vec<_> = laws::known_hosts(self).into_iter().collect();
+        let ((tag, mac), port) = *all.get(n as usize % all.len().max(1))?;
+        Some((tag, mac, port))
+    }
+
+    fn hop(&mut self, n: u32) -> Result<(), String> {
+        let Some((tag, mac, home)) = self.nth_host(n) else { return Ok(()) };
+        let beside = |(port, of): &(&Port, &Tag)| **of == tag && port.0 == home.0 && **port != home;
+        let Some(port) = self.ports.iter().find(beside).map(|(port, _)| *port) else {
+            return Ok(());
+        };
+        self.speak_at(port, mac, &laws::frame(laws::EVERYBODY, mac, None))
+    }
+
+    /// The owner of a MAC talks on while another port claims it: it stays where it is.
+    fn forge(&mut self, n: u32, m: u32) -> Result<(), String> {
+        let Some((tag, mac, home)) = self.nth_host(n) else { return Ok(()) };
+        let others: Vec<_> = self
+            .ports
+            .iter()
+            .filter(|(port, of)| **of == tag && **port != home)
+            .map(|(port, _)| *port)
+            .collect();
+        let Some(claimant) = others.get(m as usize % others.len().max(1)).copied() else {
+            return Ok(());
+        };
+        let untouched = !self.spoke.contains_key(&(tag, mac)) && !self.silent.contains(&(tag, mac));
+        let own = laws::own_frame(self, home, laws::EVERYBODY, mac);
+        let claim = laws::frame(laws::EVERYBODY, mac, None);
+        for _ in 0..16 {
+            self.speak_at(home, mac, &own)?;
+            self.speak_at(claimant, mac, &claim)?;
+            let until = self.lab.now() + Duration::from_millis(100);
+            while self.lab.now() < until {
+                let step = self.lab.step();
+                self.look(step)?;
+            }
+        }
+        let stays =
+            |port: &Port| self.steady.as_ref().is_some_and(|steady| steady.get(port) == Some(&tag));
+        if untouched && stays(&home) && stays(&claimant) {
+            let now = laws::known_hosts(self).get(&(tag, mac)).copied();
+            if now != Some(home) {
+                return Err(format!(
+                    "{mac:02x?} talks at {home:?} all the time, {claimant:?} claims it, and it is at {now:?}"
+                ));
+            }
         }
         Ok(())
     }
 
     fn declare(&mut self, n: u32, mac: u32) -> Result<(), String> {
+        self.homes.retain(|(_, of), _| *of != laws::mac(mac));
+        self.respec(n, mac, None)
+    }
+
+    fn enforce(&mut self, n: u32, mac: u32, address: bool) -> Result<(), String> {
+        self.homes.retain(|(_, of), _| *of != laws::mac(mac));
+        self.respec(n, mac, Some(Allowed { mac, address }))
+    }
+
+    /// The nth port has a MAC from now on, and may be held to it.
+    fn respec(&mut self, n: u32, mac: u32, allowed: Option<Allowed>) -> Result<(), String> {
         let Some(port) = self.nth_port(n) else { return Ok(()) };
         let Some(name) = self.ports.get(&port).and_then(|tag| self.name_of(*tag)).cloned() else {
             return Ok(());
         };
-        self.homes.retain(|(_, of), _| *of != laws::mac(mac));
-        let mac = api::values::MacAddr::new(laws::mac(mac)).map_err(|error| error.to_string())?;
-        let spec = PortSpec { mac: vec![mac], ..PortSpec::default() };
+        let held = api::values::MacAddr::new(laws::mac(mac)).map_err(|error| error.to_string())?;
+        let mut spec = PortSpec { mac: vec![held], ..PortSpec::default() };
+        if let Some(allowed) = allowed {
+            spec.enforce = true;
+            if allowed.address {
+                let ip =
+                    HostIp::new(laws::address(mac).into()).map_err(|error| error.to_string())?;
+                spec.ips = vec![ip];
+            }
+        }
         let at = host_at(port);
         let started = self
             .lab
             .call(|engine| engine.put_port(&name, at, spec))
-            .map_err(|problem| format!("declare at {port:?}: {problem:?}"))?;
+            .map_err(|problem| format!("{allowed:?} at {port:?}: {problem:?}"))?;
+        self.unbind(port);
+        if let Some(steady) = &mut self.steady {
+            steady.remove(&port);
+        }
+        self.promise(started, Vec::new());
+        if let (Some(allowed), Some(promise)) = (allowed, self.promises.last_mut()) {
+            self.enforced.insert(port, allowed);
+            promise.bound = Some((port, allowed));
+        }
+        Ok(())
+    }
+
+    /// The port is held to nothing from now on.
+    fn unbind(&mut self, port: Port) {
+        self.enforced.remove(&port);
+        self.firm.remove(&port);
+        for promise in &mut self.promises {
+            promise.bound.take_if(|(of, _)| *of == port);
+        }
+        // Who spoke may be learnt or not.
+        self.spoke.values_mut().for_each(|spoke| *spoke = Spoke::Somewhere);
+    }
+
+    fn cap(&mut self, n: u32, limit: u32) -> Result<(), String> {
+        if self.networks.is_empty() {
+            return Ok(());
+        }
+        let (name, tag) = self.networks[n as usize % self.networks.len()].clone();
+        let mut spec = NetworkSpec::new(name.clone());
+        spec.mac_limit = MacLimit::new(limit.into()).map_err(|error| error.to_string())?;
+        let started = self
+            .lab
+            .call(|engine| engine.put_network(spec, false))
+            .map_err(|problem| format!("{name}: {problem:?}"))?;
+        // Until it is stored the old limit holds.
+        let most = self.caps.get(&tag).map_or(usize::MAX, |(_, most)| *most);
+        self.caps.insert(tag, (limit as usize, most.max(limit as usize)));
         self.promise(started, Vec::new());
         Ok(())
+    }
+
+    /// No network learns more than it may. Those that it knew when the limit was lowered may stay.
+    fn check_caps(&mut self) -> Result<(), String> {
+        let engine = self.lab.engine();
+        for record in engine.all_networks() {
+            let name = &record.spec.name;
+            let Some((_, tag)) = self.networks.iter().find(|(other, _)| other == name) else {
+                continue;
+            };
+            let Some((limit, most)) = self.caps.get_mut(tag) else { continue };
+            let learnt = engine.show_network(record).learnt as usize;
+            if learnt > *most {
+                return Err(format!("{name} may learn {most} MACs and has learnt {learnt}"));
+            }
+            *most = learnt.max(*limit);
+        }
+        Ok(())
+    }
+
+    fn fall_silent(&mut self, switch: u64) {
+        let quiet = self.steady.is_some() && self.lab.engine().is_quiet();
+        if quiet && self.is_connected(switch) {
+            let known = laws::learnt_hosts(self);
+            let flows = self.flows(switch);
+            let told = flows.iter().filter(|flow| flow.idle_timeout != 0).filter_map(|flow| {
+                let mac = flow.match_.eth_src_field()?.value.0;
+                let place =
+                    Place { switch: DatapathId(switch), port: flow.match_.in_port_field()?.value };
+                let port = self.port_at(place)?;
+                let of =
+                    |((_, other), at): &(&(Tag, [u8; 6]), &Port)| *other == mac && **at == port;
+                known.iter().find(of).map(|(host, _)| *host)
+            });
+            let told: Vec<_> = told.collect();
+            // Who is just being heard may be learnt again.
+            self.silent.extend(told.into_iter().filter(|host| !self.spoke.contains_key(host)));
+        }
+        for spoke in self.spoke.values_mut() {
+            if matches!(spoke, Spoke::At((at, _)) if *at == switch) {
+                *spoke = Spoke::Somewhere;
+            }
+        }
+        self.lab.disturb(|fabric| fabric.fall_silent(switch));
+    }
+
+    /// Who spoke is known where it did, and who fell silent isn't any more.
+    fn check_hosts(&self) -> Result<(), String> {
+        let Some(steady) = &self.steady else { return Ok(()) };
+        let known = laws::known_hosts(self);
+        let learnt = laws::learnt_hosts(self);
+        for (host @ (tag, mac), spoke) in &self.spoke {
+            let Spoke::At(port) = *spoke else { continue };
+            let full = self.caps.get(tag).is_some_and(|(limit, most)| {
+                learnt.keys().filter(|(of, _)| of == tag).count() >= (*limit).min(*most)
+            });
+            let declared = known.contains_key(host) && !learnt.contains_key(host);
+            let teaches = steady.get(&port) == Some(tag) && !declared && !full;
+            if teaches && known.get(host) != Some(&port) {
+                return Err(format!(
+                    "{mac:02x?} spoke at {port:?} alone, and is known at {:?}",
+                    known.get(host)
+                ));
+            }
+        }
+        match self.silent.iter().find(|host| learnt.contains_key(host)) {
+            Some(host) => Err(format!("{host:02x?} fell silent, and is still known")),
+            None => Ok(()),
+        }
     }
 
     fn nth_cable(&self, n: u32, whole: bool) -> Option<usize> {
@@ -572,17 +840,24 @@ impl World {
         (!all.is_empty()).then(|| all.swap_remove(n as usize % all.len()))
     }
 
+    /// Somebody changed what a switch holds: what its ports let out is nobody's promise until it is put right.
+    fn tampered(&mut self, switch: u64) {
+        self.fails();
+        self.firm.retain(|port, _| port.0 != switch);
+    }
+
     fn remove_flow(&mut self, switch: u64, n: u32) {
         if let Some(flow) = self.nth_flow(switch, n) {
-            self.fails();
+            self.tampered(switch);
             self.lab.tamper(switch, about(&flow, FlowModCommand::DeleteStrict, Vec::new()));
         }
     }
 
     fn alter_flow(&mut self, switch: u64, n: u32) {
         if let Some(flow) = self.nth_flow(switch, n) {
-            self.fails();
+            self.tampered(switch);
             self.altered = true;
+            self.strange.insert(switch);
             let port = 1 + n / 7 % PORTS;
             let instructions = match n % 3 {
                 0 => Vec::new(),
@@ -616,6 +891,13 @@ impl World {
         for switch in 1..=self.plan.switches {
             self.lab.stall(switch, Stall::None);
             self.lab.refuse(switch, None);
+            self.lab.lose(switch, Losses::default());
+            if self.strange.contains(&switch)
+                && !self.dead.contains(&switch)
+                && self.lab.is_away(switch)
+            {
+                self.lab.call_back(switch);
+            }
             if let Some(datapath) = self.lab.fabric.switch_mut(switch) {
                 datapath.set_limits(Limits::default());
             }
@@ -627,6 +909,17 @@ impl World {
             self.lab.in_time(begun)?;
         }
         self.altered = false;
+        self.strange.clear();
+        self.check_caps()?;
+        self.check_hosts()?;
+        self.spoke.clear();
+        self.silent.clear();
+        self.firm = self
+            .enforced
+            .iter()
+            .filter(|(port, _)| self.is_connected(port.0))
+            .map(|(port, allowed)| (*port, *allowed))
+            .collect();
         let here: Vec<_> = self.owners.keys().copied().collect();
         for port in here {
             if self.is_connected(port.0) {
@@ -637,6 +930,7 @@ impl World {
         laws::settled(self)?;
         self.steady = self.all_connected().then(|| self.ports.clone());
         self.homes = laws::known_hosts(self);
+        self.lab.refused.clear();
         Ok(())
     }
 

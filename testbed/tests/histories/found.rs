@@ -1,0 +1,99 @@
+//! What random histories found, each as short as could be, in several orders of what is under way at once.
+
+use crate::plan::Event::{self, *};
+use crate::plan::Plan;
+use crate::run::tell;
+
+#[track_caller]
+fn tell_often(plan: &Plan, events: &[Event]) {
+    for seed in 1..=12 {
+        tell(seed, plan.clone(), events);
+    }
+}
+
+fn ring() -> Plan {
+    Plan::of(3, &[(1, 2), (2, 3), (3, 1)])
+}
+
+/// No flow there would have told that the host is gone.
+#[test]
+fn a_host_that_was_learnt_before_its_port_was_enforced_is_forgotten() {
+    tell_often(
+        &Plan::of(2, &[(1, 2)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(1, 2, 0),
+            Attach(2, 1, 0),
+            Settle,
+            Speak(0, 1),
+            Settle,
+            Enforce(0, 2, true),
+            Settle,
+            Speak(1, 1),
+            Settle,
+        ],
+    );
+}
+
+/// It took one of the few places of the network for as long as the declaration stood.
+#[test]
+fn a_learnt_host_that_is_declared_leaves_its_place_to_another() {
+    tell_often(
+        &Plan::of(1, &[]),
+        &[
+            Create,
+            Cap(0, 1),
+            Attach(1, 1, 0),
+            Attach(1, 2, 0),
+            Settle,
+            Speak(0, 1),
+            Settle,
+            Declare(0, 1),
+            Settle,
+            Speak(1, 2),
+            Settle,
+        ],
+    );
+}
+
+/// Two switches are back while a network is deleted, one a little later: the answer that waited for what the first
+/// still held didn't count the second.
+#[test]
+fn who_waits_for_a_change_is_told_of_a_switch_that_came_back_meanwhile() {
+    let events = [
+        Create,
+        Attach(1, 1, 0),
+        Attach(2, 1, 0),
+        Attach(2, 2, 0),
+        Attach(3, 1, 0),
+        Settle,
+        Away(1, false),
+        Away(2, false),
+        Settle,
+    ];
+    tell_often(&ring(), &events);
+}
+
+/// A switch that comes back empty gets its ports' lists of what they may send before it opens them.
+#[test]
+fn an_enforced_port_is_held_to_its_list_from_the_first_frame() {
+    tell_often(
+        &Plan::of(2, &[(1, 2)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(1, 2, 0),
+            Attach(2, 1, 0),
+            Settle,
+            Enforce(0, 0, true),
+            Settle,
+            Die(1, true),
+            Steps(20),
+            Revive(1, false),
+            Settle,
+            Detach(0),
+            Settle,
+        ],
+    );
+}
