@@ -116,6 +116,13 @@ fn reply(
     Json(answer.into_review()).into_response()
 }
 
+/// How long a part of a review took: reading the pod at the API server, or
+/// getting its ports from the controller.
+fn took(part: &'static str, begin: Instant) {
+    metrics::histogram!("isolane_bridge_review_part_seconds", "part" => part)
+        .record(begin.elapsed());
+}
+
 fn denied(mut answer: AdmissionResponse, code: u16, message: &str) -> AdmissionResponse {
     answer.result.code = code;
     answer.deny(message)
@@ -150,7 +157,9 @@ impl Bridge {
     ) -> (AdmissionResponse, &'static str) {
         let (namespace, pod) = (binding.namespace.as_str(), binding.name.as_str());
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
-        let facts = match timeout(READ, api.get_opt(pod)).await {
+        let read = timeout(READ, api.get_opt(pod)).await;
+        took("pod", start);
+        let facts = match read {
             Ok(Ok(Some(found))) => Facts::of(&found),
             // The API server says so itself.
             Ok(Ok(None)) => return (answer, "no-pod"),
@@ -186,11 +195,12 @@ impl Bridge {
             OnBinding::Attach { .. } if binding.dry_run => (answer, "dry-run"),
             OnBinding::Attach { original, annotation, wants } => {
                 let joining = self.join_now(&facts, &binding.node, &original, &annotation, &wants);
-                let left = ANSWER.saturating_sub(start.elapsed());
+                let (begin, left) = (Instant::now(), ANSWER.saturating_sub(start.elapsed()));
                 let joined_now = match timeout(left, joining).await {
                     Ok(outcome) => outcome,
                     Err(_) => Err((503, self.late())),
                 };
+                took("ports", begin);
                 match joined_now {
                     Ok(record) => {
                         self.events.pod(&facts, joined(&binding.node, &record));

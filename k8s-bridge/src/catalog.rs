@@ -1,9 +1,11 @@
 //! The cluster's definitions, as every replica keeps them, with a live read
 //! for what it hasn't heard of.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use api::values::NetworkName;
 use kube::Client;
 use kube::api::{Api, ApiResource, GroupVersionKind};
 use kube::core::DynamicObject;
@@ -33,6 +35,8 @@ struct Shared {
     known: RwLock<Arc<Definitions>>,
     listed: AtomicBool,
     changed: Notify,
+    /// Networks that were given the label to enforce addresses, or lost it.
+    relabelled: Mutex<BTreeSet<NetworkName>>,
 }
 
 impl Catalog {
@@ -49,6 +53,13 @@ impl Catalog {
     /// Whether all of them have been listed once.
     pub fn is_listed(&self) -> bool {
         self.shared.listed.load(Ordering::Acquire)
+    }
+
+    /// The networks that were given the label to enforce addresses, or lost it,
+    /// since this was last asked.
+    pub fn take_relabelled(&self) -> BTreeSet<NetworkName> {
+        let mut all = self.shared.relabelled.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all)
     }
 
     /// Waits for the next change.
@@ -70,8 +81,8 @@ impl Catalog {
                     return;
                 }
                 Event::InitDone => {
-                    let all = Arc::new(std::mem::take(&mut listing));
-                    *self.shared.known.write().unwrap_or_else(PoisonError::into_inner) = all;
+                    let all = std::mem::take(&mut listing);
+                    self.change(|known| *known = all);
                     self.shared.listed.store(true, Ordering::Release);
                 }
                 Event::Apply(object) => {
@@ -89,8 +100,14 @@ impl Catalog {
     }
 
     fn change(&self, change: impl FnOnce(&mut Definitions)) {
-        let mut known = self.shared.known.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut known));
+        let (before, now) = {
+            let mut known = self.shared.known.write().unwrap_or_else(PoisonError::into_inner);
+            let before = enforced(&known);
+            change(Arc::make_mut(&mut known));
+            (before, enforced(&known))
+        };
+        let mut relabelled = self.shared.relabelled.lock().unwrap_or_else(PoisonError::into_inner);
+        relabelled.extend(before.symmetric_difference(&now).cloned());
     }
 
     /// The definitions that matter to an annotation of a pod in `namespace`:
@@ -125,4 +142,10 @@ impl Catalog {
             Api::namespaced_with(self.client.clone(), namespace, &resource());
         Ok(api.get_opt(name).await?.as_ref().and_then(Definition::of))
     }
+}
+
+/// The networks whose pods are held to their addresses.
+fn enforced(definitions: &Definitions) -> BTreeSet<NetworkName> {
+    let labelled = definitions.iter().filter(|definition| definition.enforce);
+    labelled.filter_map(|definition| definition.network()).collect()
 }

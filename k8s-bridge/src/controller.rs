@@ -3,12 +3,10 @@
 //! Thin: each call once, with the few answers that are no failure put right (a
 //! network that isn't there yet, an owner that moved).
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
-use api::client::{Builder, Client, ClientError, Reply};
+use api::client::{Client, ClientError, Reply};
 use api::error::ProblemKind;
 use api::name::{PortRef, SwitchRef};
 use api::types::{
@@ -16,23 +14,17 @@ use api::types::{
 };
 use api::values::NetworkName;
 use futures_util::future::join_all;
-use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::networks::Want;
 use crate::owners::{Cluster, PodKey};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often the token file is looked at.
-const TOKEN_LOOK: Duration = Duration::from_secs(10);
 
 /// A handle; clones share their connections.
 #[derive(Clone)]
-pub struct Controller {
-    client: Arc<RwLock<Client>>,
-    builder: Builder,
-    token_file: Option<PathBuf>,
-}
+pub struct Controller(Access);
 
 /// Why a pod can't have its ports.
 #[derive(Debug, thiserror::Error)]
@@ -96,39 +88,22 @@ impl AttachError {
 
 impl Controller {
     /// The controller at this URL.
-    pub fn new(url: &str, token_file: Option<PathBuf>, ca: Option<&Path>) -> anyhow::Result<Self> {
-        let mut builder = Client::builder(url).timeout(PATIENCE);
-        if let Some(ca) = ca {
-            let pem = std::fs::read(ca).with_context(|| format!("--ca {}", ca.display()))?;
-            builder = builder.ca_pem(pem);
-        }
-        let client = with_token(&builder, token_file.as_deref())?.build()?;
-        Ok(Self { client: Arc::new(RwLock::new(client)), builder, token_file })
+    pub fn new(
+        url: &str,
+        token_file: Option<PathBuf>,
+        ca: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        Access::new(url, token_file, ca, PATIENCE).map(Self)
     }
 
     /// The client as it is now.
     pub fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.client()
     }
 
-    /// Follows the token file, which may be written anew at any time.
-    pub async fn follow_token(self, stop: CancellationToken) {
-        let Some(path) = self.token_file.clone() else { return };
-        let mut last = std::fs::read(&path).ok();
-        while stop.run_until_cancelled(tokio::time::sleep(TOKEN_LOOK)).await.is_some() {
-            let now = std::fs::read(&path).ok();
-            if now.is_none() || now == last {
-                continue;
-            }
-            last = now;
-            match with_token(&self.builder, Some(&path)).and_then(|it| Ok(it.build()?)) {
-                Ok(client) => {
-                    *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-                    tracing::info!("the controller's token was read anew");
-                }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "token not read"),
-            }
-        }
+    /// How it is reached.
+    pub fn access(&self) -> &Access {
+        &self.0
     }
 
     /// All attachments of this cluster's pods.
@@ -199,7 +174,7 @@ impl Controller {
             (failed, _) => {
                 for port in fresh {
                     // What stays is released once the pod has been without a
-                    // node for two minutes.
+                    // node for some time (--unbound).
                     let _ = self.client().delete_attachment(&port.id, Wait::Stored).await;
                 }
                 Err(self.explain(node, &switch, failed).await)
@@ -319,14 +294,4 @@ impl Controller {
 /// Whether the controller refused for this reason.
 pub fn is(error: &ClientError, kind: ProblemKind) -> bool {
     error.problem().is_some_and(|problem| problem.kind() == kind)
-}
-
-fn with_token(builder: &Builder, file: Option<&Path>) -> anyhow::Result<Builder> {
-    let Some(file) = file else { return Ok(builder.clone()) };
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("--token-file {}", file.display()))?;
-    // As the controller's own: one token a line, comments allowed.
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    let token = line.with_context(|| format!("--token-file {}: no token in it", file.display()))?;
-    Ok(builder.clone().token(token))
 }

@@ -2,7 +2,8 @@
 //!
 //! An event's name is made from what it says, so that the same one from two
 //! replicas, or before and after a restart, is one event with a count. They
-//! are sent from a queue, so that nobody waits for them.
+//! are sent from a queue, a moment later: nobody waits for them, and the API
+//! server isn't busy with one while it does what it tells of.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use crate::plan::Message;
 
 /// The same event isn't sent again within this time.
 const QUIET: Duration = Duration::from_secs(300);
+/// How long after it was said an event is sent.
+const PAUSE: Duration = Duration::from_millis(250);
 /// The longest note that the API server takes, in bytes.
 const NOTE: usize = 1024;
 
@@ -32,11 +35,19 @@ pub const REPORTER: &str = "isolane.io/k8s-bridge";
 /// A handle; clones send to one queue.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<(ObjectReference, Message)>,
+    queue: mpsc::Sender<Said>,
+}
+
+/// Something that was said, and when.
+struct Said {
+    at: Instant,
+    object: ObjectReference,
+    message: Message,
 }
 
 impl Events {
-    /// The queue, and the task that empties it until `stop`.
+    /// The queue, and the task that sends what is in it until `stop`, and then
+    /// what is left.
     pub fn new(
         client: Client,
         instance: String,
@@ -85,7 +96,8 @@ impl Events {
         } else {
             tracing::info!(namespace, name, reason, "{note}");
         }
-        if self.queue.try_send((object, message)).is_err() {
+        let said = Said { at: Instant::now(), object, message };
+        if self.queue.try_send(said).is_err() {
             metrics::counter!("isolane_bridge_events_dropped_total").increment(1);
         }
     }
@@ -94,19 +106,26 @@ impl Events {
 async fn send(
     client: Client,
     instance: String,
-    mut messages: mpsc::Receiver<(ObjectReference, Message)>,
+    mut messages: mpsc::Receiver<Said>,
     stop: CancellationToken,
 ) {
     let mut sent: HashMap<String, Instant> = HashMap::new();
+    let mut ending = false;
     loop {
-        let (object, message) = tokio::select! {
+        let next = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
-            next = messages.recv() => match next {
-                Some(next) => next,
-                None => return,
-            },
+            () = stop.cancelled(), if !ending => {
+                messages.close();
+                ending = true;
+                continue;
+            }
+            next = messages.recv() => next,
         };
+        let Some(Said { at, object, message }) = next else { return };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until((at + PAUSE).into()) => {}
+        }
         let name = name_of(&object, &message);
         sent.retain(|_, at| at.elapsed() < QUIET);
         if sent.contains_key(&name) {

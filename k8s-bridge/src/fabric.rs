@@ -154,7 +154,8 @@ pub fn sides(
         })?;
         let port = attachment.port.to_string();
         let there = switch.ports.iter().find(|it| it.name.to_string() == port)?;
-        let ours = usurped.contains(&(node.clone(), port));
+        let kept = world.node(node).is_some_and(|node| node.kept.has(&port));
+        let ours = kept || usurped.contains(&(node.clone(), port));
         (there.ready == Some(false) && !ours).then(|| node.clone())
     };
     attachments.iter().filter_map(says).collect()

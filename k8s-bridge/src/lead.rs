@@ -185,7 +185,7 @@ impl Lead {
             fabric::advertised(&bridge.cluster, &world, &switches, &attachments)
         };
         let marked = self.compare_pods(&attachments);
-        let networks = self.compare_networks().await;
+        let networks = self.compare_networks().await.and(self.give_back().await);
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         self.nodes.notify_one();
         metrics::counter!("isolane_bridge_comparisons_total").increment(1);
@@ -206,6 +206,7 @@ impl Lead {
             }
         }
         let definitions = bridge.catalog.known();
+        let relabelled = bridge.catalog.take_relabelled();
         let (declared, now) = (HashMap::new(), now());
         let world = self.world.lock();
         let mut keys: HashSet<PodKey> = held.keys().cloned().collect();
@@ -231,15 +232,37 @@ impl Lead {
                 definitions: &definitions,
                 marks: bridge.marks
                     && !facts.as_ref().and_then(|facts| facts.node.as_ref()).is_some_and(side),
+                unbound: bridge.unbound,
                 now,
             };
+            // What is declared of ports is looked at when the pod is settled.
+            let anew = view.held.iter().any(|port| relabelled.contains(&port.network));
             // What is only to be told was told when the pod changed.
-            if plan(&view).iter().any(|step| !matches!(step, Step::Tell(_))) {
+            if anew || plan(&view).iter().any(|step| !matches!(step, Step::Tell(_))) {
                 self.dirty.suggest(key);
                 marked += 1;
             }
         }
         marked
+    }
+
+    /// Gives back what was kept back because of pods that went while nobody
+    /// watched.
+    async fn give_back(&self) -> anyhow::Result<()> {
+        let bridge = &self.bridge;
+        let left = if bridge.marks { self.world.lock().left_over() } else { Vec::new() };
+        for (node, port, pod) in left {
+            let side = self.world.lock().has_side(&node);
+            let (Ok(switch), Ok(at)) = (node.parse(), port.parse()) else { continue };
+            if side {
+                // It says by itself which ports are ready.
+                bridge.note(&node, |kept| kept.remove(&port, &pod)).await?;
+            } else {
+                bridge.give_back(Some(&node), &switch, &at, &pod).await?;
+                tracing::info!(node, port, uid = pod, "given back: its pod is gone");
+            }
+        }
+        Ok(())
     }
 
     async fn compare_networks(&self) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 //! about a pod, [`fabric`] about networks and nodes, [`world`] what events
 //! mean. The rest carries it out.
 
+pub mod access;
 pub mod admission;
 pub mod annotation;
 pub mod catalog;
@@ -18,6 +19,7 @@ pub mod dirty;
 pub mod events;
 pub mod fabric;
 pub mod facts;
+pub mod kept;
 pub mod lead;
 pub mod lease;
 pub mod names;

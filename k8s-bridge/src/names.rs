@@ -17,6 +17,10 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The extended resource of a node: ports of its switch's pool.
 pub const RESOURCE: &str = "isolane.io/port";
 
+/// A node's annotation: the ports of its pool that we keep back, because of
+/// pods that ended or that name an interface themselves.
+pub const KEPT: &str = "isolane.io/kept-back";
+
 /// A definition with this label at `true` is for pods of every namespace.
 pub const SHARED: &str = "isolane.io/shared";
 /// A definition with this label at `true`: only the MAC and IP addresses that

@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use api::client::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -40,12 +39,16 @@ use plan::Plan;
 use report::{News, Reporter};
 use target::Target;
 
+use crate::access::Access;
+
 /// A plan that is carried out brings forth another: what was made gets into the bridge, what left the bridge goes.
 const ROUNDS: usize = 6;
 /// Between two looks when the kernel has much to tell.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long `--once` waits for the controller to know this switch.
 const ONCE: Duration = Duration::from_secs(20);
+/// How long one call of the controller may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `node`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +65,7 @@ pub struct NodeArgs {
     /// URL of the controller's REST API, which is told which interfaces may be given out
     #[arg(long, env = "ISOLANE_CONTROLLER", value_name = "URL")]
     controller: Option<String>,
-    /// File whose first token is sent to the controller
+    /// File whose first token is sent to the controller; it is read again when it changes
     #[arg(long, env = "ISOLANE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Authorities to trust besides the system's, in PEM
@@ -90,7 +93,8 @@ pub async fn run(args: NodeArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let links = Links::connect()?;
     let reporter = match &args.controller {
         Some(url) if !node.is_empty() => {
-            Some(Reporter::new(client(url, &args)?, node.clone(), ovs.clone()))
+            let access = Access::new(url, args.token_file.clone(), args.ca.clone(), PATIENCE)?;
+            Some(Reporter::new(access, node.clone(), ovs.clone()))
         }
         Some(_) => bail!("--controller needs --node: whose interfaces are they?"),
         None => None,
@@ -403,19 +407,4 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Overlay> {
     Overlay::parse(bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-}
-
-fn client(url: &str, args: &NodeArgs) -> anyhow::Result<Client> {
-    let mut builder = Client::builder(url).timeout(Duration::from_secs(10));
-    if let Some(path) = &args.token_file {
-        let text = String::from_utf8(read(path)?).with_context(|| path.display().to_string())?;
-        let mut lines = text.lines().map(str::trim);
-        let token = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
-        builder =
-            builder.token(token.with_context(|| format!("{}: has no token", path.display()))?);
-    }
-    if let Some(path) = &args.ca {
-        builder = builder.ca_pem(read(path)?);
-    }
-    Ok(builder.build()?)
 }

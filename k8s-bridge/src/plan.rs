@@ -18,9 +18,6 @@ use crate::owners::{Cluster, PodKey};
 use crate::record::{Held, Record};
 use crate::verdict::unreadable;
 
-/// How long a pod may hold ports without a node, in milliseconds.
-pub const UNBOUND: u64 = 120_000;
-
 /// What is known of a pod.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -38,6 +35,8 @@ pub struct View<'a> {
     pub definitions: &'a Definitions,
     /// Whether we say which ports are ready; else the nodes' side does.
     pub marks: bool,
+    /// How long a pod may hold ports without a node, in milliseconds.
+    pub unbound: u64,
     /// The time.
     pub now: Timestamp,
 }
@@ -58,7 +57,7 @@ pub enum Life<'a> {
 pub enum Step {
     /// A pool's port may not be given out for now.
     NotReady(SwitchRef, PortRef),
-    /// It may again, unless somebody has it.
+    /// It may again, as far as this pod is concerned.
     Ready(SwitchRef, PortRef),
     /// A port is detached.
     Release {
@@ -182,9 +181,9 @@ fn ended(view: &View<'_>) -> Vec<Step> {
 
 /// While it has no node, it may hold a port on each node that was tried.
 fn unbound(view: &View<'_>) -> Vec<Step> {
-    let old = |h: &&Attachment| view.now.millis().saturating_sub(h.since.millis()) > UNBOUND;
+    let old = |h: &&Attachment| view.now.millis().saturating_sub(h.since.millis()) > view.unbound;
     let old: Vec<Attachment> = view.held.iter().filter(old).cloned().collect();
-    release(&old, "the pod has got no node in two minutes")
+    release(&old, &format!("the pod has got no node in {} s", view.unbound / 1_000))
 }
 
 fn bound(view: &View<'_>, pod: &Facts, node: &str) -> Vec<Step> {

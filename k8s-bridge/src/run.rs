@@ -32,7 +32,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
@@ -52,6 +52,8 @@ const STATUS: &str = "127.0.0.1:9444";
 /// How often certificate and registration are looked at.
 const KEEP: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
+/// How long the last events may take.
+const TELL: Duration = Duration::from_secs(2);
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -59,7 +61,7 @@ pub struct RunArgs {
     /// Isolane's controller, such as https://isolane:8080
     #[arg(long, env = "ISOLANE_CONTROLLER", value_name = "URL")]
     controller: String,
-    /// A file with the token for the controller
+    /// A file with the token for the controller; it is read again when it changes
     #[arg(long, env = "ISOLANE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// A file with the CA of the controller's certificate (PEM)
@@ -112,6 +114,15 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     compare: u64,
+    /// How long a pod may hold ports without getting a node, in seconds
+    #[arg(
+        long,
+        env = "ISOLANE_UNBOUND",
+        default_value = "120",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    unbound: u64,
     /// Leave it to the nodes' side to say which pool ports are ready
     #[arg(long, env = "ISOLANE_NODE_SIDE")]
     node_side: bool,
@@ -125,8 +136,7 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let kube = kube::Client::try_from(config).context("the cluster's configuration")?;
     let place = place(&args, &namespace)?;
     let source = source(&args, &kube, &namespace, &place);
-    let controller =
-        Controller::new(&args.controller, args.token_file.clone(), args.ca.as_deref())?;
+    let controller = Controller::new(&args.controller, args.token_file.clone(), args.ca.clone())?;
 
     // Both addresses are taken before anything is waited for, so that a wrong
     // one is an error at once.
@@ -141,6 +151,9 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let identity = identity(args.webhook);
     let mut tasks = JoinSet::new();
     if let Some(listener) = status {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "metrics are served");
+        }
         tasks.spawn(status::serve(listener, metrics, health.clone(), stop.clone()));
     }
     let Some(cluster) = patiently(&stop, "the cluster", || which(&kube)).await else {
@@ -152,7 +165,7 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
         return finish(tasks).await;
     };
     let served = Arc::new(Served::new(&material)?);
-    // Events outlive `stop` a little: what was decided last is told too.
+    // Events outlive `stop`: what was decided last is told too.
     let last = CancellationToken::new();
     let (events, telling) = Events::new(kube.clone(), identity.clone(), last.clone());
     let telling = tokio::spawn(telling);
@@ -163,8 +176,9 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
         catalog: catalog.clone(),
         events,
         marks: !args.node_side,
+        unbound: args.unbound * 1_000,
     };
-    tasks.spawn(controller.follow_token(stop.clone()));
+    tasks.spawn(controller.access().clone().follow(stop.clone()));
     tasks.spawn(catalog.follow(stop.clone()));
     tasks.spawn(serve(webhook, bridge.clone(), health.clone(), Arc::clone(&served), stop.clone()));
     let registration = Registration::new(Api::all(kube.clone()), args.name.clone(), place);
@@ -174,9 +188,8 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> anyhow::Result<()> {
     tasks.spawn(keep(source, served, registration, health, leads, stop.clone()));
     tasks.spawn(take_turns(elected, bridge, Duration::from_secs(args.compare), leading, stop));
     let ended = finish(tasks).await;
-    sleep(Duration::from_millis(100)).await;
     last.cancel();
-    let _ = telling.await;
+    let _ = timeout(TELL, telling).await;
     ended
 }
 

@@ -56,7 +56,7 @@ impl Health {
 pub fn recorder() -> anyhow::Result<PrometheusHandle> {
     const SECONDS: [f64; 12] =
         [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0];
-    let name = Matcher::Full("isolane_bridge_review_seconds".to_owned());
+    let name = Matcher::Prefix("isolane_bridge_review_".to_owned());
     PrometheusBuilder::new()
         .set_buckets_for_metric(name, &SECONDS)?
         .install_recorder()

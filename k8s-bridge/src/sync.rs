@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use api::error::ProblemKind;
 use api::name::{PortRef, SwitchRef};
-use api::types::{Attachment, PortSpec, SwitchPort, Wait};
+use api::types::{Attachment, PortSpec, Wait};
 use api::values::{NetworkName, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
@@ -19,10 +19,11 @@ use crate::catalog::Catalog;
 use crate::controller::{Controller, is};
 use crate::events::Events;
 use crate::facts::Facts;
-use crate::names::{NETWORKS, RECORD};
+use crate::kept::Kept;
+use crate::names::{KEPT, NETWORKS, RECORD};
 use crate::networks::Want;
 use crate::owners::{Cluster, PodKey};
-use crate::plan::{Life, Message, Step, UNBOUND, View, plan, warn};
+use crate::plan::{Life, Message, Step, View, plan, warn};
 use crate::record::Record;
 use crate::world::World;
 
@@ -41,6 +42,8 @@ pub struct Bridge {
     pub events: Events,
     /// Whether we say which pool ports are ready.
     pub marks: bool,
+    /// How long a pod may hold ports without a node, in milliseconds.
+    pub unbound: u64,
 }
 
 /// Pods and nodes, shared by the leading replica's tasks.
@@ -96,6 +99,7 @@ impl Bridge {
             declared: &declared,
             definitions: &definitions,
             marks: self.marks && !node.is_some_and(|node| world.lock().has_side(node)),
+            unbound: self.unbound,
             now: now(),
         };
         let mut trouble = None;
@@ -130,7 +134,7 @@ impl Bridge {
             let world = world.lock();
             (world.pod(key).cloned(), world.gone(key).cloned())
         };
-        let old = |h: &Attachment| now().millis().saturating_sub(h.since.millis()) > UNBOUND;
+        let old = |h: &Attachment| now().millis().saturating_sub(h.since.millis()) > self.unbound;
         let facts = match (there, gone) {
             (Some(facts), _) if facts.node.is_none() && held.iter().any(old) => {
                 match self.read(&facts.key, &facts.name).await? {
@@ -200,12 +204,18 @@ impl Bridge {
         let pod = facts.map(|facts| facts.name.as_str()).unwrap_or_default();
         let namespace = key.namespace.as_str();
         match step {
-            Step::NotReady(switch, port) => self.controller.mark(&switch, &port, false).await?,
-            Step::Ready(switch, port) => {
-                let held = self.pool_port(&switch, &port).await?;
-                if held.is_none_or(|port| port.network.is_none()) {
-                    self.controller.mark(&switch, &port, true).await?;
+            Step::NotReady(switch, port) => {
+                // Noted before it is said, so that what is kept back is given
+                // back one day, whoever leads then.
+                if let Some(node) = facts.and_then(|facts| facts.node.as_deref()) {
+                    let port = port.to_string();
+                    self.note(node, |kept| kept.add(&port, &key.uid)).await?;
                 }
+                self.controller.mark(&switch, &port, false).await?;
+            }
+            Step::Ready(switch, port) => {
+                let node = facts.and_then(|facts| facts.node.as_deref());
+                self.give_back(node, &switch, &port, &key.uid).await?;
             }
             Step::Release { attachment, why } => {
                 let Attachment { id, network, switch, port, .. } = *attachment;
@@ -240,19 +250,58 @@ impl Bridge {
         Ok(())
     }
 
-    /// A port as its switch reports it.
-    async fn pool_port(
+    /// A port may be given out again as far as this pod is concerned. Another
+    /// one may be a reason to keep it back.
+    pub async fn give_back(
         &self,
+        node: Option<&str>,
         switch: &SwitchRef,
         port: &PortRef,
-    ) -> anyhow::Result<Option<SwitchPort>> {
-        match self.controller.client().switch(switch).await {
-            Ok(known) => {
-                Ok(known.ports.into_iter().find(|it| PortRef::from(it.name.clone()) == *port))
-            }
-            Err(error) if is(&error, ProblemKind::SwitchNotFound) => Ok(None),
-            Err(error) => Err(error.into()),
+        pod: &str,
+    ) -> anyhow::Result<()> {
+        let name = port.to_string();
+        let mut kept = match node {
+            Some(node) => self.kept(node).await?.map(|(kept, _)| kept).unwrap_or_default(),
+            None => Kept::default(),
+        };
+        kept.remove(&name, pod);
+        if !kept.has(&name) {
+            self.controller.mark(switch, port, true).await?;
         }
+        if let Some(node) = node {
+            self.note(node, |kept| kept.remove(&name, pod)).await?;
+        }
+        Ok(())
+    }
+
+    /// What is noted on a node, and the node's version; `None` without such a
+    /// node.
+    async fn kept(&self, node: &str) -> Result<Option<(Kept, Option<String>)>, kube::Error> {
+        let nodes: Api<Node> = Api::all(self.kube.clone());
+        let found = nodes.get_metadata_opt(node).await?;
+        Ok(found.map(|it| (Kept::of(&it.metadata), it.metadata.resource_version)))
+    }
+
+    /// Changes what is noted on a node. A node that is gone has nothing.
+    pub async fn note(&self, node: &str, change: impl Fn(&mut Kept) -> bool) -> anyhow::Result<()> {
+        let nodes: Api<Node> = Api::all(self.kube.clone());
+        // Its kubelet writes it often.
+        for _ in 0..10 {
+            let Some((mut kept, version)) = self.kept(node).await? else { return Ok(()) };
+            if !change(&mut kept) {
+                return Ok(());
+            }
+            let patch = Patch::Merge(json!({"metadata": {
+                "resourceVersion": version,
+                "annotations": {KEPT: kept.to_text()},
+            }}));
+            match nodes.patch_status(node, &PatchParams::default(), &patch).await {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(error) => return Err(error).context("what is kept back can't be noted"),
+            }
+        }
+        anyhow::bail!("node {node} is being changed all the time")
     }
 
     async fn put(

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::watcher::Event;
 
 use crate::facts::Facts;
+use crate::kept::Kept;
 use crate::names::RESOURCE;
 use crate::owners::PodKey;
 
@@ -38,6 +39,8 @@ pub struct NodeFacts {
     pub advertised: Option<u64>,
     /// Whether its status speaks of ports at all.
     pub speaks: bool,
+    /// The ports that we keep back.
+    pub kept: Kept,
 }
 
 impl NodeFacts {
@@ -49,6 +52,7 @@ impl NodeFacts {
         Self {
             advertised: same.and_then(|quantity| quantity.0.parse().ok()),
             speaks: capacity.is_some() || allocatable.is_some(),
+            kept: Kept::of(&node.metadata),
         }
     }
 }
@@ -90,6 +94,18 @@ impl World {
         self.nodes_listed
             && !self.nodes.contains_key(name)
             && (self.nodes_gone.contains(name) || !self.nodes.is_empty())
+    }
+
+    /// Ports that are kept back because of a pod that isn't there any more:
+    /// node, port, the pod's uid.
+    pub fn left_over(&self) -> Vec<(String, String, String)> {
+        let there: HashSet<&str> = self.pods.keys().map(|key| key.uid.as_str()).collect();
+        let of = |(name, node): (&String, &NodeFacts)| {
+            let left = node.kept.left_over(|pod| there.contains(pod));
+            let name = name.clone();
+            left.into_iter().map(move |(port, pod)| (name.clone(), port, pod))
+        };
+        self.nodes.iter().flat_map(of).collect()
     }
 
     /// Whether a node's side says which of its ports are ready.
@@ -286,6 +302,20 @@ mod tests {
         world.on_node(Event::Init);
         world.on_node(Event::InitApply(node("n2", json!({}))));
         assert_eq!(uids(world.on_node(Event::InitDone)), ["a"]);
+    }
+
+    #[test]
+    fn a_port_is_left_over_once_its_pod_is_gone() {
+        let mut world = World::default();
+        let mut kept = node("n1", json!({}));
+        let note = json!({crate::names::KEPT: r#"{"vhost3":["a"],"vhost4":["b"]}"#});
+        kept.metadata.annotations = serde_json::from_value(note).unwrap();
+        world.on_node(Event::Apply(kept));
+        world.on_pod(Event::Apply(pod("a", "1", Some("n1"))));
+        let left = |port: &str, pod: &str| ("n1".to_owned(), port.to_owned(), pod.to_owned());
+        assert_eq!(world.left_over(), [left("vhost4", "b")]);
+        world.on_pod(Event::Delete(pod("a", "2", Some("n1"))));
+        assert_eq!(world.left_over(), [left("vhost3", "a"), left("vhost4", "b")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::client::{Client, ClientError};
+use api::client::ClientError;
 use api::name::{PortRef, SwitchRef};
 use api::types::{Document, Encap, End, LinkBody, PoolPortBody, SwitchPatch, Wait};
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use super::names;
 use super::overlay::{DeclaredLink, Node, Overlay, Tunnel};
 use super::ovs::Vsctl;
 use super::plan::{NOTE, Readiness};
+use crate::access::Access;
 
 /// Until the second try; each further pause is twice as long, up to the longest. The first often comes too soon: the
 /// switch has not connected yet.
@@ -37,7 +38,7 @@ pub struct News {
 /// Tells one controller about one node.
 #[derive(Debug)]
 pub struct Reporter {
-    client: Client,
+    access: Access,
     node: String,
     ovs: Vsctl,
     /// What it was told of each interface, and took.
@@ -75,13 +76,13 @@ fn same(one: &DeclaredLink, other: &DeclaredLink) -> bool {
 
 impl Reporter {
     /// Tells this controller about this node; notes are left on the bridge of this Open vSwitch.
-    pub fn new(client: Client, node: String, ovs: Vsctl) -> Self {
-        Self { client, node, ovs, told: BTreeMap::new(), taken: None }
+    pub fn new(access: Access, node: String, ovs: Vsctl) -> Self {
+        Self { access, node, ovs, told: BTreeMap::new(), taken: None }
     }
 
     /// Tells all that comes, until nobody has anything to tell.
     pub async fn run(mut self, mut news: watch::Receiver<Option<News>>) {
-        let mut complaint = String::new();
+        let mut complaint = None;
         let mut retry = RETRY;
         let mut forget_at = tokio::time::Instant::now() + AGAIN;
         loop {
@@ -96,21 +97,18 @@ impl Reporter {
                 None => Vec::new(),
             };
             let said = problems.join("; ");
-            if said != complaint {
+            if latest.is_some() && complaint.as_ref() != Some(&said) {
                 match said.as_str() {
-                    "" => tracing::info!(
-                        controller = self.client.server(),
-                        "the controller knows all"
-                    ),
-                    _ => tracing::warn!(controller = self.client.server(), "not told: {said}"),
+                    "" => {
+                        tracing::info!(controller = self.access.url(), "the controller knows all");
+                    }
+                    _ => tracing::warn!(controller = self.access.url(), "not told: {said}"),
                 }
-                complaint = said;
+                complaint = Some(said);
             }
-            let pause = match complaint.is_empty() {
-                true => AGAIN,
-                false => retry,
-            };
-            retry = if complaint.is_empty() { RETRY } else { (retry * 2).min(LONGEST) };
+            let is_told = problems.is_empty();
+            let pause = if is_told { AGAIN } else { retry };
+            retry = if is_told { RETRY } else { (retry * 2).min(LONGEST) };
             let end = (tokio::time::Instant::now() + pause).min(forget_at);
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },
@@ -121,6 +119,8 @@ impl Reporter {
 
     /// Tells what the controller hasn't taken yet, and returns what it didn't take.
     pub async fn tell(&mut self, news: &News) -> Vec<String> {
+        // A token that was renewed is used from the next try on.
+        self.access.look();
         let mut problems = Vec::new();
         if let Err(error) = self.tell_pool(&news.pool).await {
             problems.push(error);
@@ -136,7 +136,7 @@ impl Reporter {
     }
 
     async fn tell_pool(&mut self, pool: &BTreeMap<String, Readiness>) -> Result<(), String> {
-        let switch = self.switch()?;
+        let (client, switch) = (self.access.client(), self.switch()?);
         self.told.retain(|port, _| pool.contains_key(port));
         let mut refused = Vec::new();
         // What must not be given out goes first.
@@ -149,7 +149,7 @@ impl Reporter {
                 continue;
             }
             let name: PortRef = port.parse().map_err(|error: api::Invalid| error.to_string())?;
-            match self.client.put_pool_port(&switch, &name, PoolPortBody { ready }).await {
+            match client.put_pool_port(&switch, &name, PoolPortBody { ready }).await {
                 Ok(_) => {
                     tracing::info!(%port, ready, "told whether the interface may be given out");
                     self.told.insert(port.clone(), ready);
@@ -167,6 +167,7 @@ impl Reporter {
     }
 
     async fn tell_overlay(&self, overlay: &Overlay, problems: &mut Vec<String>) {
+        let client = self.access.client();
         let wanted = links(overlay, &self.node);
         let before = problems.len();
         let noted = self.noted(&overlay.bridge).await;
@@ -177,13 +178,13 @@ impl Reporter {
         both.extend(gone.iter().copied().cloned());
         self.note(&overlay.bridge, &noted, &both, problems).await;
         for link in gone {
-            if let Err(error) = self.client.delete_link(&link.a, &link.b, Wait::Stored).await {
+            if let Err(error) = client.delete_link(&link.a, &link.b, Wait::Stored).await {
                 problems.push(format!("link {} {}: {error}", link.a, link.b));
             }
         }
         for link in &wanted {
             let body = LinkBody { encap: link.encap };
-            if let Err(error) = self.client.put_link(&link.a, &link.b, &body, Wait::Stored).await {
+            if let Err(error) = client.put_link(&link.a, &link.b, &body, Wait::Stored).await {
                 problems.push(format!("link {} {}: {error}", link.a, link.b));
             }
         }
@@ -196,7 +197,7 @@ impl Reporter {
             if patch == SwitchPatch::default() {
                 continue;
             }
-            let patched = self.client.patch_switch(&switch.dpid.into(), &patch, Wait::Stored).await;
+            let patched = client.patch_switch(&switch.dpid.into(), &patch, Wait::Stored).await;
             if let Err(error) = patched {
                 problems.push(format!("switch {}: {error}", switch.dpid));
             }
@@ -204,7 +205,7 @@ impl Reporter {
         if let Some(ports) = &overlay.ports {
             let set = Some(overlay.set.clone());
             let document = Document { set, ports: ports.clone(), ..Document::default() };
-            if let Err(error) = self.client.apply(&document, true, Wait::Stored).await {
+            if let Err(error) = client.apply(&document, true, Wait::Stored).await {
                 problems.push(format!("ports: {error}"));
             }
         }
@@ -215,6 +216,7 @@ impl Reporter {
 
     /// Takes back what was said of this node: its interfaces, and links that end here.
     pub async fn withdraw(&self, bridge: &str, pool: &[String]) -> Vec<String> {
+        let client = self.access.client();
         let mut problems = Vec::new();
         let here = match self.switch() {
             Ok(switch) => switch,
@@ -222,7 +224,7 @@ impl Reporter {
         };
         for port in pool {
             let Ok(name) = port.parse::<PortRef>() else { continue };
-            match self.client.put_pool_port(&here, &name, PoolPortBody { ready: false }).await {
+            match client.put_pool_port(&here, &name, PoolPortBody { ready: false }).await {
                 Ok(_) => {}
                 // The controller never knew this switch, or this port.
                 Err(error) if error.problem().is_some_and(|it| it.status() == 404) => {}
@@ -235,7 +237,7 @@ impl Reporter {
             if !ends_here(&link.a) && !ends_here(&link.b) {
                 continue;
             }
-            if let Err(error) = self.client.delete_link(&link.a, &link.b, Wait::Stored).await {
+            if let Err(error) = client.delete_link(&link.a, &link.b, Wait::Stored).await {
                 problems.push(format!("link {} {}: {error}", link.a, link.b));
             }
         }

@@ -9,6 +9,8 @@ use crate::names::{MIRROR, RECORD, STATUS};
 use crate::networks::tests::{VNET, cluster, labelled};
 
 const NOW: u64 = 1_800_000_000_000;
+/// As long as it is by default.
+const UNBOUND: u64 = 120_000;
 
 /// An attachment of pod `u1`.
 fn held(network: &str, switch: &str, port: &str, interface: &str) -> Attachment {
@@ -75,6 +77,7 @@ impl Story {
             declared: &self.declared,
             definitions: &self.definitions,
             marks: self.marks,
+            unbound: UNBOUND,
             now: Timestamp::from_millis(NOW),
         })
     }
