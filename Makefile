@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where setup puts the toolchain, and where Debian keeps network tools.
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-.PHONY: demo test check setup build kube fmt-check clippy docs deny advisories openapi images
+.PHONY: demo test check setup build kube kube-current fmt-check clippy docs deny advisories openapi images
 
 ## Shows isolated networks on three switches in a ring: real Open vSwitch as root, else embedded switches.
 demo: build
@@ -29,6 +29,10 @@ build: setup
 ## Builds a Kubernetes API server for tests, once, into a cache folder; without, stories on Kubernetes are left out.
 kube: setup
 	@[ -n "$$KUBEBUILDER_ASSETS" ] || testbed/kube/ensure >/dev/null || echo "SKIPPED: stories on Kubernetes: no API server" >&2
+
+## Builds a current Kubernetes API server beside that one, once (half an hour); with it, stories are played on both.
+kube-current: setup
+	testbed/kube/ensure current
 
 fmt-check:
 	$(CARGO) fmt --all -- --check

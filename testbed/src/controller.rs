@@ -140,6 +140,11 @@ impl Controller {
         &self.rest
     }
 
+    /// Sends this token with every call of [`rest`](Self::rest), until it is started again.
+    pub fn present(&mut self, token: &str) {
+        self.rest.present(token);
+    }
+
     /// What it has logged since it was last started.
     pub fn log(&self) -> String {
         said(&log_of(&self.home, self.starts))

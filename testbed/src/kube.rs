@@ -27,7 +27,10 @@ mod server;
 mod verbs;
 
 pub use api::{Api, is_refused};
-pub use assets::{Assets, REQUIRE_KUBE, all_assets, missing_kube, needs_kube};
+pub use assets::{
+    Assets, REQUIRE_CURRENT_KUBE, REQUIRE_KUBE, all_assets, current_assets, missing_kube,
+    needs_current_kube, needs_kube, oldest_assets,
+};
 pub use balancer::{Balancer, Mode};
 pub use bridge::{Bridge, BridgePlan};
 pub use cluster::{Cluster, ClusterSpec};

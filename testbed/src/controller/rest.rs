@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Rest {
     address: SocketAddr,
+    token: Option<String>,
     // Runs on the calling thread, and so in its namespace.
     runtime: tokio::runtime::Runtime,
 }
@@ -42,12 +43,17 @@ impl Rest {
     pub(crate) fn new(address: SocketAddr) -> Result<Self, LabError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| LabError::io("starting a runtime", source))?;
-        Ok(Self { address, runtime })
+        Ok(Self { address, token: None, runtime })
     }
 
     /// The API's address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends this token with every call from now on.
+    pub(crate) fn present(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
     }
 
     /// Reads what is at a path.
@@ -71,8 +77,8 @@ impl Rest {
     /// # Errors
     /// [`LabError`] when no answer comes. Refusals are answers.
     pub fn send(&self, method: &str, path: &str, body: Option<&str>) -> Result<Answer, LabError> {
-        let exchange =
-            async { tokio::time::timeout(LIMIT, exchange(self.address, method, path, body)).await };
+        let exchange = exchange(self.address, self.token.as_deref(), method, path, body);
+        let exchange = async { tokio::time::timeout(LIMIT, exchange).await };
         match self.runtime.block_on(exchange) {
             Ok(answer) => {
                 answer.map_err(|reason| LabError::Wrong(format!("{method} {path}: {reason}")))
@@ -85,6 +91,7 @@ impl Rest {
 /// One request on a connection of its own.
 async fn exchange(
     address: SocketAddr,
+    token: Option<&str>,
     method: &str,
     path: &str,
     body: Option<&str>,
@@ -95,6 +102,9 @@ async fn exchange(
     // Its failure shows in the answer too.
     tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");
     }

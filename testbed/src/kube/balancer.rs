@@ -46,6 +46,14 @@ impl Balancer {
     /// # Errors
     /// [`LabError::Io`] when it can't listen.
     pub fn at(address: IpAddr, replicas: Vec<SocketAddr>) -> Result<Self, LabError> {
+        Self::on((address, 0).into(), replicas)
+    }
+
+    /// The same at a port that is chosen.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on(address: SocketAddr, replicas: Vec<SocketAddr>) -> Result<Self, LabError> {
         let told = |source| LabError::io(format!("listening at {address}"), source);
         // Its one thread is in the namespace of the thread that makes it.
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +62,7 @@ impl Balancer {
             .enable_all()
             .build()
             .map_err(told)?;
-        let bind = runtime.spawn(TcpListener::bind((address, 0)));
+        let bind = runtime.spawn(TcpListener::bind(address));
         let listener = runtime.block_on(bind).map_err(|error| told(error.into()))?.map_err(told)?;
         let address = listener.local_addr().map_err(told)?;
         let mode = watch::Sender::new(Mode::Pass);

@@ -11,6 +11,7 @@ use super::cluster::Cluster;
 use super::daemon::Daemon;
 use super::server::free_port;
 use super::verbs::PAUSE;
+use crate::controller::Rest;
 use crate::error::LabError;
 use crate::programs::program;
 use crate::wait::{Look, until_every};
@@ -31,6 +32,8 @@ pub struct BridgePlan {
     pub kubeconfig: PathBuf,
     /// Where it serves the webhook, and is registered.
     pub webhook: SocketAddr,
+    /// Registered by its Service instead, and not by this address.
+    pub by_service: bool,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -47,6 +50,7 @@ impl BridgePlan {
             controller,
             kubeconfig: cluster.admin_kubeconfig()?,
             webhook,
+            by_service: false,
             arguments: Vec::new(),
         })
     }
@@ -70,9 +74,11 @@ impl BridgePlan {
             .arg(format!("--controller=http://{}", self.controller))
             .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
             .arg(format!("--webhook={}", self.webhook))
-            .arg(format!("--webhook-url=https://{}", self.webhook))
             .arg("--status=127.0.0.1:0")
             .args(&self.arguments);
+        if !self.by_service {
+            command.arg(format!("--webhook-url=https://{}", self.webhook));
+        }
         let mut daemon = Daemon::start(command, folder, &self.name)?;
         until_every(PAUSE, "the bridge to serve its webhook", LIMIT, || {
             if let Some(status) = daemon.ended()? {
@@ -98,6 +104,20 @@ impl Bridge {
     /// What it logged so far, earlier runs of its name included.
     pub fn log(&self) -> String {
         self.daemon.log()
+    }
+
+    /// All its figures, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// [`LabError`] when it doesn't say where they are, or doesn't answer.
+    pub fn metrics(&self) -> Result<String, LabError> {
+        let log = self.log();
+        let line = log.lines().rev().find(|line| line.contains("metrics are served"));
+        let mut words = line.unwrap_or_default().split_whitespace();
+        let address = words.find_map(|word| word.strip_prefix("address=")?.parse().ok());
+        let address = address.ok_or_else(|| LabError::Wrong(format!("no address in {log}")))?;
+        let answer = Rest::new(address)?.get("/metrics")?;
+        Ok(answer.body.as_str().unwrap_or_default().to_owned())
     }
 
     /// Its process id.

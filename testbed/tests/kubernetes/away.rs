@@ -1,9 +1,10 @@
 //! Something isn't there: the controller, the bridge, the API server, or what a watch would have told.
 
-use testbed::kube::{ClusterSpec, Mode, NETWORKS, PodSpec, all_assets, needs_kube};
+use testbed::kube::{ClusterSpec, Mode, NETWORKS, PodSpec};
 use testbed::wait::Look;
 
-use crate::stage::{Checked, LIMIT, Stage, until};
+use crate::needs_kube;
+use crate::stage::{Checked, LIMIT, Stage, spec, until};
 
 #[test]
 fn without_a_controller_pods_that_ask_wait_and_others_pass() -> Checked {
@@ -92,32 +93,30 @@ fn an_api_server_that_comes_back_finds_the_bridge_at_work() -> Checked {
     Ok(())
 }
 
-/// On every API server there is: what a watch missed, and can't be told any more (410), is found by listing again.
+/// What a watch missed, and can't be told any more (410), is found by listing again.
 #[test]
 fn what_was_compacted_while_the_bridge_hung_is_found_all_the_same() -> Checked {
     if !needs_kube("what was compacted while the bridge hung is found all the same") {
         return Ok(());
     }
-    for assets in all_assets().map_err(|it| testbed::error::LabError::Wrong(it.to_owned()))? {
-        let spec = ClusterSpec { assets: assets.clone(), watch_cache: false };
-        let mut stage = Stage::embedded_on(&spec, 1, 4)?;
-        println!("{}", stage.cluster.version()?);
-        stage.cluster.network("default", "blue")?;
-        for name in ["a", "b", "c"] {
-            stage.cluster.pod(&PodSpec::new(name).networks("blue"))?;
-        }
-        stage.cluster.bind("default", "a", "n1")?;
-        stage.cluster.bind("default", "b", "n1")?;
-        stage.wait_for_attachments(2)?;
-        let bridge = &stage.bridges["bridge"];
-        bridge.hang(true)?;
-        stage.cluster.delete_now("default", "a")?;
-        stage.cluster.bind("default", "c", "n1")?;
-        stage.cluster.compact()?;
-        stage.cluster.restart_api_server()?;
-        stage.bridges["bridge"].hang(false)?;
-        stage.cluster.wait_for_annotation("default", "c", NETWORKS, |it| it.contains("vpod"))?;
-        assert_eq!(stage.wait_until_consistent()?.len(), 2);
+    let spec = ClusterSpec { watch_cache: false, ..spec()? };
+    let mut stage = Stage::embedded_on(&spec, 1, 4)?;
+    println!("{}", stage.cluster.version()?);
+    stage.cluster.network("default", "blue")?;
+    for name in ["a", "b", "c"] {
+        stage.cluster.pod(&PodSpec::new(name).networks("blue"))?;
     }
+    stage.cluster.bind("default", "a", "n1")?;
+    stage.cluster.bind("default", "b", "n1")?;
+    stage.wait_for_attachments(2)?;
+    let bridge = &stage.bridges["bridge"];
+    bridge.hang(true)?;
+    stage.cluster.delete_now("default", "a")?;
+    stage.cluster.bind("default", "c", "n1")?;
+    stage.cluster.compact()?;
+    stage.cluster.restart_api_server()?;
+    stage.bridges["bridge"].hang(false)?;
+    stage.cluster.wait_for_annotation("default", "c", NETWORKS, |it| it.contains("vpod"))?;
+    assert_eq!(stage.wait_until_consistent()?.len(), 2);
     Ok(())
 }

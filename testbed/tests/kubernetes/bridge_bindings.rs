@@ -1,9 +1,10 @@
 //! What a Binding brings a pod, and to whom nothing is brought.
 
 use serde_json::{Value, json};
-use testbed::kube::{NETWORKS, PodSpec, is_refused, needs_kube};
+use testbed::kube::{NETWORKS, PodSpec, is_refused};
 use testbed::wait::{Look, until};
 
+use crate::needs_kube;
 use crate::stage::{Checked, Embedded, LIMIT, Stage};
 
 const RECORD: &str = "isolane.io/networks";

@@ -1,9 +1,10 @@
 //! What replicas keep as it should be: the webhook's registration, its certificate, and who leads.
 
 use serde_json::{Value, json};
-use testbed::kube::{NETWORKS, PodSpec, needs_kube};
+use testbed::kube::{NETWORKS, PodSpec};
 use testbed::wait::{Look, until};
 
+use crate::needs_kube;
 use crate::stage::{Checked, Embedded, LIMIT, Stage};
 
 const CONFIGURATION: &str =

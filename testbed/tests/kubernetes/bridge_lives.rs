@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use testbed::error::LabError;
-use testbed::kube::{NETWORK_STATUS, NETWORKS, PodSpec, needs_kube};
+use testbed::kube::{NETWORK_STATUS, NETWORKS, PodSpec};
 use testbed::wait::{Look, until};
 
+use crate::needs_kube;
 use crate::stage::{Checked, Embedded, LIMIT, Stage};
 
 /// The one port of a pod at the controller.
@@ -50,6 +51,7 @@ fn ports_follow_pods_through_their_lives() -> Checked {
     past_the_scheduler(&stage)?;
     somebody_meddles(&stage)?;
     what_plugins_report(&stage)?;
+    a_label_asks_for_enforcement(&stage)?;
     the_same_name_again(&stage)?;
     a_node_goes(&stage)?;
     a_definition_goes(&stage)?;
@@ -156,6 +158,50 @@ fn what_plugins_report(stage: &Stage<Embedded>) -> Checked {
     until_port(stage, "seen", "detached", |it| it.is_none())?;
     cluster.wait_for_event("default", "seen", &["vpod99", "detached"])?;
     cluster.delete_now("default", "seen")?;
+    stage.wait_for_attachments_of_ours(0)
+}
+
+/// Of a definition whose pods run already.
+fn a_label_asks_for_enforcement(stage: &Stage<Embedded>) -> Checked {
+    let cluster = &stage.cluster;
+    let label = |value: Value| {
+        let path =
+            "/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions/blue";
+        let body = json!({"metadata": {"labels": {"isolane.io/enforce": value}}});
+        cluster.api().done(cluster.api().merge(path, &body))
+    };
+    let text = joined(stage, "checked", "n1")?;
+    let held = port(stage, "checked")?.unwrap();
+    let path = format!("/api/v1/networks/default.blue/ports/n1/{}", held.port);
+    let is_declared = |what: &str, mac: Value, ips: Value, enforce: bool| {
+        until(what, LIMIT, || {
+            let said = stage.controller.rest().get(&path)?;
+            let right = said.body["mac"] == mac
+                && said.body["ips"] == ips
+                && said.body["enforce"] == json!(enforce);
+            Ok(match right {
+                true => Look::Done(()),
+                false => Look::NotYet(format!("{said}\n{}", stage.bridge_logs())),
+            })
+        })
+    };
+    label(json!("true"))?;
+    // Without an address there is nothing that could be enforced.
+    let without = json!([{"name": format!("default/{text}"), "interface": "net1",
+        "ips": ["192.168.12.8"]}]);
+    cluster.annotate("default", "checked", NETWORK_STATUS, &without.to_string())?;
+    is_declared("its IP address as a hint", json!([]), json!(["192.168.12.8"]), false)?;
+    let (mac, ips) = (json!(["02:00:00:00:00:88"]), json!(["192.168.12.8", "fd00::8"]));
+    let with = json!([{"name": format!("default/{text}"), "interface": "net1",
+        "mac": mac[0], "ips": ips}]);
+    cluster.annotate("default", "checked", NETWORK_STATUS, &with.to_string())?;
+    is_declared("its addresses to be all it may use", mac.clone(), ips.clone(), true)?;
+    label(Value::Null)?;
+    is_declared("the label's end to reach a running pod", mac.clone(), ips.clone(), false)?;
+    label(json!("true"))?;
+    is_declared("the label to reach a running pod", mac, ips, true)?;
+    label(Value::Null)?;
+    cluster.delete_now("default", "checked")?;
     stage.wait_for_attachments_of_ours(0)
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use testbed::error::LabError;
-use testbed::kube::{PodSpec, needs_kube};
+use testbed::kube::PodSpec;
 
+use crate::needs_kube;
 use crate::stage::{Checked, Stage};
 
 /// How many steps; `ISOLANE_KUBE_STEPS` says otherwise.

@@ -2,11 +2,13 @@
 
 use testbed::error::LabError;
 use testbed::kube::{
-    Cluster, ClusterSpec, L2SM_NETWORK, NETWORK_STATUS, NETWORKS, PodSpec, all_assets, is_refused,
-    needs_cni, needs_kube,
+    Cluster, ClusterSpec, L2SM_NETWORK, NETWORK_STATUS, NETWORKS, PodSpec, is_refused, needs_cni,
 };
 use testbed::netns::NetNs;
 use testbed::rights::needs_rights;
+
+use crate::needs_kube;
+use crate::stage::spec;
 
 type Checked = Result<(), LabError>;
 
@@ -15,7 +17,7 @@ fn a_pod_is_made_bound_seen_to_end_and_removed() -> Checked {
     if !needs_kube("a pod is made, bound, seen to end and removed") {
         return Ok(());
     }
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_with(spec()?)?;
     cluster.node("n1")?;
     cluster.network("default", "blue")?;
     assert_eq!(cluster.config_of("default", "blue")?, L2SM_NETWORK);
@@ -42,7 +44,7 @@ fn a_service_account_may_do_what_its_roles_say_and_nothing_else() -> Checked {
     if !needs_kube("a service account may do what its roles say and nothing else") {
         return Ok(());
     }
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_with(spec()?)?;
     let account = cluster.account("default", "reader")?;
     let pods = "/api/v1/namespaces/default/pods";
     assert_eq!(account.get(pods)?.status, 403);
@@ -80,7 +82,7 @@ fn host_device_gives_a_pod_its_interface_and_nothing_where_nobody_chose_one() ->
     if !(needs_kube(name) && needs_rights(name) && needs_cni(name)) {
         return Ok(());
     }
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_with(spec()?)?;
     let node = NetNs::new("n1")?;
     node.ip("link add vpod1 type veth peer name vhost1")?;
     cluster.node("n1")?;
@@ -106,32 +108,29 @@ fn host_device_gives_a_pod_its_interface_and_nothing_where_nobody_chose_one() ->
     Ok(())
 }
 
-/// Every API server there is: its data outlives it, and a compacted revision can't be watched from.
+/// Its data outlives it, and a compacted revision can't be watched from.
 #[test]
 fn an_api_server_comes_back_with_its_data_and_says_gone_for_what_is_compacted() -> Checked {
     if !needs_kube("an API server comes back, and says Gone for what is compacted") {
         return Ok(());
     }
-    for assets in all_assets().map_err(|error| LabError::Wrong(error.to_owned()))? {
-        let spec = ClusterSpec { assets: assets.clone(), watch_cache: false };
-        let mut cluster = Cluster::start_with(spec)?;
-        println!("{}", cluster.version()?);
-        let first = cluster.pod(&PodSpec::new("p1"))?;
-        let old = first["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-        cluster.pod(&PodSpec::new("p2"))?;
-        cluster.restart_api_server()?;
-        assert!(cluster.pod_named("default", "p1")?.is_some());
-        cluster.compact()?;
-        cluster.compact()?;
-        let watch = format!(
-            "/api/v1/namespaces/default/pods?watch=true&timeoutSeconds=5&resourceVersion={old}"
-        );
-        let gone = cluster.api().get(&watch)?;
-        assert_eq!(
-            gone.body["object"]["code"].as_u64().or(gone.body["code"].as_u64()),
-            Some(410),
-            "{gone}"
-        );
-    }
+    let mut cluster = Cluster::start_with(ClusterSpec { watch_cache: false, ..spec()? })?;
+    println!("{}", cluster.version()?);
+    let first = cluster.pod(&PodSpec::new("p1"))?;
+    let old = first["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    cluster.pod(&PodSpec::new("p2"))?;
+    cluster.restart_api_server()?;
+    assert!(cluster.pod_named("default", "p1")?.is_some());
+    cluster.compact()?;
+    cluster.compact()?;
+    let watch = format!(
+        "/api/v1/namespaces/default/pods?watch=true&timeoutSeconds=5&resourceVersion={old}"
+    );
+    let gone = cluster.api().get(&watch)?;
+    assert_eq!(
+        gone.body["object"]["code"].as_u64().or(gone.body["code"].as_u64()),
+        Some(410),
+        "{gone}"
+    );
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! A node whose interfaces are all taken.
 
 use serde_json::Value;
-use testbed::kube::{NETWORKS, PodSpec, is_refused, needs_kube};
+use testbed::kube::{NETWORKS, PodSpec, is_refused};
 use testbed::wait::Look;
 
+use crate::needs_kube;
 use crate::stage::{Checked, LIMIT, Stage, room, until};
 
 const RESOURCE: &str = "isolane.io/port";

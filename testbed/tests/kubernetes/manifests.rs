@@ -6,9 +6,10 @@ use std::process::Command;
 
 use serde_json::Value;
 use testbed::error::LabError;
-use testbed::kube::{Cluster, NETWORKS, PodSpec, documents, needs_kube};
+use testbed::kube::{Cluster, NETWORKS, PodSpec, documents};
 
-use crate::stage::{Checked, Stage};
+use crate::needs_kube;
+use crate::stage::{Checked, Stage, spec};
 
 /// The folder of a kustomization.
 pub fn deploy() -> PathBuf {
@@ -63,7 +64,7 @@ fn what_kubectl_makes_of_the_manifests_passes_a_dry_run() -> Checked {
     fs::write(scratch.path().join("kustomization.yaml"), chosen)
         .map_err(|source| LabError::io("a kustomization", source))?;
     let folders = [deploy(), deploy().join("examples/ping-pong"), scratch.path().to_owned()];
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start_with(spec()?)?;
     for folder in folders {
         if let Some(all) = kustomized(&folder)? {
             would_be_accepted(&cluster, &all)?;

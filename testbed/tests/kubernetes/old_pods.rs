@@ -3,10 +3,11 @@
 //! "Hears" is the interface's own count of frames, while another network's pods shout (ARP for somebody, and pings).
 
 use testbed::error::LabError;
-use testbed::kube::{NETWORKS, PodSpec, Sandbox, is_refused, needs_cni, needs_kube};
+use testbed::kube::{NETWORKS, PodSpec, Sandbox, is_refused, needs_cni};
 use testbed::rights::needs_ovs;
 use testbed::wait::Look;
 
+use crate::needs_kube;
 use crate::stage::{Checked, LIMIT, Real, Stage, until};
 
 fn may_run(name: &str) -> bool {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use testbed::error::LabError;
-use testbed::kube::{Cluster, NETWORKS, PodSpec, documents, needs_cni, needs_kube};
+use testbed::kube::{Cluster, NETWORKS, PodSpec, documents, needs_cni};
 use testbed::rights::needs_ovs;
 
+use crate::needs_kube;
 use crate::stage::{Checked, Stage};
 
 /// What L2S-M's users have: its network, and its two deployments.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::error::LabError;
-use testbed::kube::{Cluster, NETWORKS, PodSpec, needs_kube};
+use testbed::kube::{Cluster, NETWORKS, PodSpec};
 use testbed::wait::{Look, until};
 
+use crate::needs_kube;
 use crate::stage::{Checked, LIMIT, Stage, at_once, places};
 
 /// How many pods; `ISOLANE_KUBE_PODS` says otherwise.
@@ -122,6 +123,7 @@ fn what_the_bridge_adds_to_a_binding() -> Checked {
     let mut stage = Stage::embedded(NODES, EACH.div_ceil(NODES))?;
     stage.cluster.network("default", "blue")?;
     let with = latencies(&stage.cluster, "with", EACH, Some("blue"))?;
+    let figures = stage.bridges["bridge"].metrics()?;
     let plain = latencies(&stage.cluster, "plain", EACH, None)?;
     stage.kill_bridge("bridge")?;
     let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -138,7 +140,28 @@ fn what_the_bridge_adds_to_a_binding() -> Checked {
         at(&with, 50).saturating_sub(at(&without, 50)),
         at(&with, 99).saturating_sub(at(&without, 99)),
     );
+    // Where that time goes: to the API server and the controller, as the bridge sees them.
+    for part in [
+        "review_seconds_sum{kind=\"bindings\"}",
+        "review_part_seconds_sum{part=\"pod\"}",
+        "review_part_seconds_sum{part=\"ports\"}",
+    ] {
+        let line = figures.lines().find(|line| line.contains(part)).unwrap_or_default();
+        let sum: f64 = line.rsplit(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default();
+        println!("mean of {part}: {:.2} ms", sum * 1_000.0 / EACH as f64);
+    }
+    println!("{}", commits(&stage)?);
     Ok(())
+}
+
+/// How long the controller's store took.
+fn commits<S>(stage: &Stage<S>) -> Result<String, LabError> {
+    let all = stage.controller.metrics()?;
+    let lines = all.lines().filter(|it| it.starts_with("isolane_store_commit_seconds{"));
+    Ok(lines
+        .filter(|it| it.contains("0.5\"") || it.contains("0.99\""))
+        .collect::<Vec<_>>()
+        .join("\n"))
 }
 
 /// Sorted times of so many bindings.

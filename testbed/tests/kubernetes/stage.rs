@@ -9,10 +9,7 @@ use api::types::Attachment;
 use serde_json::Value;
 use testbed::controller::Controller;
 use testbed::error::LabError;
-use testbed::kube::{
-    Assets, Balancer, Bridge, BridgePlan, Cluster, ClusterSpec, NETWORKS, Nodes, PodSpec,
-    all_assets,
-};
+use testbed::kube::{Balancer, Bridge, BridgePlan, Cluster, ClusterSpec, NETWORKS, Nodes, PodSpec};
 use testbed::netns::NetNs;
 use testbed::switch::{Datapath, PortSpec};
 use testbed::wait::{Look, until_every};
@@ -56,7 +53,7 @@ pub struct Real {
 
 /// Switches of this process, `n1` and so on, without links: they only take what they are told.
 pub struct Embedded {
-    _switches: Vec<EmbeddedSwitch>,
+    switches: Vec<EmbeddedSwitch>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -72,7 +69,10 @@ impl Stage<Real> {
             interfaces,
             &spec()?,
             controller,
-            &["--node-side"],
+            |_, plan| {
+                plan.arguments.push("--node-side".to_owned());
+                Ok(())
+            },
             Real { line, nodes },
         )?;
         stage.controller.wait_for_switches(names.len())?;
@@ -102,6 +102,19 @@ impl Stage<Embedded> {
         interfaces: usize,
     ) -> Result<Self, LabError> {
         let controller = Controller::start(([127, 0, 0, 1], 0).into())?;
+        let stage = Self::embedded_so(spec, controller, nodes, interfaces, |_, _| Ok(()))?;
+        stage.wait_for_rooms(interfaces)?;
+        Ok(stage)
+    }
+
+    /// The same with this controller and a bridge whose plan is changed; nobody waits for what it tells of nodes.
+    pub fn embedded_so(
+        spec: &ClusterSpec,
+        controller: Controller,
+        nodes: usize,
+        interfaces: usize,
+        adapt: impl FnOnce(&Cluster, &mut BridgePlan) -> Checked,
+    ) -> Result<Self, LabError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -121,13 +134,16 @@ impl Stage<Embedded> {
                 );
             }
         }
-        let scene = Embedded { _switches: switches, _runtime: runtime };
-        let stage = Self::open(names.clone(), interfaces, spec, controller, &[], scene)?;
+        let scene = Embedded { switches, _runtime: runtime };
+        let stage = Self::open(names, interfaces, spec, controller, adapt, scene)?;
         stage.controller.wait_for_switches(nodes)?;
-        for name in &names {
-            stage.wait_for_room(name, interfaces)?;
-        }
         Ok(stage)
+    }
+
+    /// Waits until every node tells the scheduler that it has so many interfaces.
+    pub fn wait_for_rooms(&self, interfaces: usize) -> Checked {
+        (1..=self.scene.switches.len())
+            .try_for_each(|index| self.wait_for_room(&format!("n{index}"), interfaces))
     }
 }
 
@@ -137,7 +153,7 @@ impl<Scene> Stage<Scene> {
         interfaces: usize,
         spec: &ClusterSpec,
         controller: Controller,
-        arguments: &[&str],
+        adapt: impl FnOnce(&Cluster, &mut BridgePlan) -> Checked,
         scene: Scene,
     ) -> Result<Self, LabError> {
         let cluster = Cluster::start_with(spec.clone())?;
@@ -150,8 +166,8 @@ impl<Scene> Stage<Scene> {
         }
         let mut plan = BridgePlan::alone(&cluster, line.address())?;
         plan.kubeconfig = cluster.account_kubeconfig("isolane", "isolane-k8s-bridge")?;
-        plan.arguments =
-            ["--namespace=isolane"].iter().chain(arguments).map(|it| (*it).to_owned()).collect();
+        plan.arguments = vec!["--namespace=isolane".to_owned()];
+        adapt(&cluster, &mut plan)?;
         let mut stage = Self { bridges: BTreeMap::new(), plan, line, cluster, controller, scene };
         stage.start_bridge()?;
         Ok(stage)
@@ -194,7 +210,7 @@ impl<Scene> Stage<Scene> {
             let registered = cluster.api().get(path)?.to_string();
             let made = cluster.api().call("POST", pods, &pod.object())?.to_string();
             Ok(
-                match registered.contains(&plan.webhook.to_string())
+                match (plan.by_service || registered.contains(&plan.webhook.to_string()))
                     && made.contains("isolane.io/port")
                 {
                     true => Look::Done(()),
@@ -310,14 +326,10 @@ pub fn room(status: &Value) -> usize {
     text.parse().unwrap_or(0)
 }
 
-/// The newest API server.
+/// On the API server that was chosen.
 pub fn spec() -> Result<ClusterSpec, LabError> {
-    Ok(ClusterSpec { assets: newest()?, watch_cache: true })
-}
-
-pub fn newest() -> Result<Assets, LabError> {
-    let all = all_assets().map_err(|reason| LabError::Wrong(reason.to_owned()))?;
-    all.last().cloned().ok_or_else(|| LabError::Wrong("no API server".to_owned()))
+    let assets = crate::chosen_assets().map_err(|reason| LabError::Wrong(reason.to_owned()))?;
+    Ok(ClusterSpec { assets, watch_cache: true })
 }
 
 /// Does the same with each of many, on some threads at once, and keeps the order.

@@ -6,4 +6,5 @@
 mod devices;
 mod frames;
 mod pool;
+mod together;
 mod world;

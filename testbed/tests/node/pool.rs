@@ -75,3 +75,38 @@ fn an_interface_is_given_out_again_once_it_is_home_and_reset() {
     a.node(&["--remove", "--controller", &rest]);
     assert_eq!(asks("third"), None);
 }
+
+/// Whose token the controller doesn't know is told so, and uses another as soon as it has one.
+#[test]
+fn a_token_that_is_renewed_is_used() {
+    if !needs_ovs("a token that is renewed is used") {
+        return;
+    }
+    let a = Machine::alone("a", "10.0.0.1", 1500);
+    let _entered = a.namespace.enter().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (mine, new) = ("the-storys-own-token-0123456789", "the-nodes-new-token-0123456789");
+    std::fs::write(path("tokens"), format!("{mine}\n{new}\n")).unwrap();
+    std::fs::write(path("token"), "the-nodes-old-token-0123456789\n").unwrap();
+    let tokens = path("tokens");
+    let mut controller =
+        Controller::start_with("127.0.0.1:0".parse().unwrap(), &["--token-file", tokens.as_str()])
+            .unwrap();
+    controller.present(mine);
+    let (openflow, rest) =
+        (target(controller.openflow()), format!("http://{}", controller.rest().address()));
+    let token = path("token");
+    let args = ["--openflow", &openflow, "--controller", &rest, "--token-file", &token];
+    let _side = a.keep(TWO, &args);
+    controller.wait_for_switches(1).unwrap();
+    a.wait("the token to be refused", |a| a.log().contains("not told:"));
+    std::fs::write(path("new"), format!("# renewed\n{new}\n")).unwrap();
+    std::fs::rename(path("new"), &token).unwrap();
+    a.wait("the new one to be used", |a| a.log().contains("the controller knows all"));
+    let switch = controller.rest().get("/api/v1/switches/a").unwrap();
+    let ports = switch.body["ports"].as_array().unwrap();
+    let pool: Vec<_> = ports.iter().filter(|it| it["role"] == "pool").collect();
+    assert!(pool.len() == 2 && pool.iter().all(|it| it["ready"] == true), "{switch}");
+    assert!(!a.log().contains("token-0123456789"), "{}", a.log());
+}
