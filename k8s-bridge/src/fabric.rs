@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use crate::names::{CLUSTER, DEFINITION, DEFINITION_UID, RESOURCE, SHARED};
 use crate::networks::{Definition, Definitions, Key, Kind};
 use crate::owners::Cluster;
-use crate::plan::usurped;
 use crate::world::World;
 
 /// What is to be done about a network.
@@ -141,10 +140,7 @@ pub fn sides(
     switches: &[Switch],
     attachments: &[Attachment],
 ) -> BTreeSet<String> {
-    let usurped: BTreeSet<(String, String)> = world
-        .pods()
-        .filter_map(|pod| Some((pod.node.clone()?, usurped(definitions, pod)?.vhost())))
-        .collect();
+    let taken = world.taken(definitions);
     let says = |attachment: &Attachment| {
         let (key, _) = cluster.read(&attachment.owner)?;
         let pod = world.pod(&key).filter(|pod| pod.started && !pod.ended)?;
@@ -155,7 +151,7 @@ pub fn sides(
         let port = attachment.port.to_string();
         let there = switch.ports.iter().find(|it| it.name.to_string() == port)?;
         let kept = world.node(node).is_some_and(|node| node.kept.has(&port));
-        let ours = kept || usurped.contains(&(node.clone(), port));
+        let ours = kept || taken.get(node).is_some_and(|ports| ports.contains(&port));
         (there.ready == Some(false) && !ours).then(|| node.clone())
     };
     attachments.iter().filter_map(says).collect()

@@ -10,7 +10,7 @@
 //! Events only mark pods dirty; a worker looks at the pod and its ports as
 //! they are then. The comparison finds what no event told, both ways.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -209,6 +209,8 @@ impl Lead {
         let relabelled = bridge.catalog.take_relabelled();
         let (declared, now) = (HashMap::new(), now());
         let world = self.world.lock();
+        let taken = world.taken(&definitions);
+        let none = BTreeSet::new();
         let mut keys: HashSet<PodKey> = held.keys().cloned().collect();
         let concerned = world.pods().filter(|facts| facts.concerns_us() && facts.node.is_some());
         keys.extend(concerned.map(|facts| facts.key.clone()));
@@ -218,6 +220,7 @@ impl Lead {
             let stranded =
                 |facts: &Facts| facts.node.as_ref().is_some_and(|node| world.lacks_node(node));
             let side = |node: &String| world.has_side(node);
+            let node = facts.as_ref().and_then(|facts| facts.node.as_ref());
             let life = match facts.as_deref() {
                 Some(facts) if stranded(facts) => Life::WithoutNode(facts),
                 Some(facts) => Life::There(facts),
@@ -230,8 +233,8 @@ impl Lead {
                 held: held.get(&key).map(Vec::as_slice).unwrap_or_default(),
                 declared: &declared,
                 definitions: &definitions,
-                marks: bridge.marks
-                    && !facts.as_ref().and_then(|facts| facts.node.as_ref()).is_some_and(side),
+                taken: node.and_then(|node| taken.get(node)).unwrap_or(&none),
+                marks: bridge.marks && !node.is_some_and(side),
                 unbound: bridge.unbound,
                 now,
             };

@@ -4,7 +4,7 @@
 //! so a step that fails is only late. Nothing is released at a pod's deletion
 //! timestamp: its interfaces are still in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use api::name::{PortRef, SwitchRef};
 use api::types::{Attachment, PortSpec};
@@ -33,6 +33,8 @@ pub struct View<'a> {
     pub declared: &'a HashMap<(SwitchRef, PortRef), PortSpec>,
     /// The definitions.
     pub definitions: &'a Definitions,
+    /// Ports of the pod's node whose interface another pod names itself.
+    pub taken: &'a BTreeSet<String>,
     /// Whether we say which ports are ready; else the nodes' side does.
     pub marks: bool,
     /// How long a pod may hold ports without a node, in milliseconds.
@@ -244,6 +246,19 @@ fn recorded(
                     "interface {} should be {}, and the pod's network-status says {name}: \
                      {port} is detached from {}; delete the pod so that it is made anew",
                     port.interface,
+                    port.pair().map(Pair::vpod).unwrap_or_default(),
+                    port.network,
+                    port = port.port,
+                ),
+            )));
+            continue; // released below
+        }
+        if view.taken.contains(&port.port) && !pod.started {
+            steps.push(Step::Tell(warn(
+                "PortTaken",
+                format!(
+                    "another pod of node {node} names {} itself, and may have it before this one: \
+                     {port} is detached from {} until that pod is gone",
                     port.pair().map(Pair::vpod).unwrap_or_default(),
                     port.network,
                     port = port.port,

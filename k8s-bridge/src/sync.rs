@@ -1,6 +1,6 @@
 //! Carries out plans: reads what a plan needs, does its steps, and tells.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -91,6 +91,13 @@ impl Bridge {
         };
         let annotation = facts.and_then(|facts| Annotation::parse(facts.networks.as_ref()?).ok());
         let definitions = self.catalog.for_annotation(annotation.as_ref(), &key.namespace).await;
+        // Of pods that have theirs nothing can be taken.
+        let taken = match (node, &alive) {
+            (Some(node), Alive::There(facts)) if facts.record.is_some() && !facts.started => {
+                world.lock().taken(&self.catalog.known()).remove(node).unwrap_or_default()
+            }
+            _ => BTreeSet::new(),
+        };
         let view = View {
             cluster: &self.cluster,
             key,
@@ -98,6 +105,7 @@ impl Bridge {
             held: &held,
             declared: &declared,
             definitions: &definitions,
+            taken: &taken,
             marks: self.marks && !node.is_some_and(|node| world.lock().has_side(node)),
             unbound: self.unbound,
             now: now(),

@@ -2,7 +2,7 @@
 //!
 //! Pure: watch events go in, and what needs work comes out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -11,7 +11,9 @@ use kube::runtime::watcher::Event;
 use crate::facts::Facts;
 use crate::kept::Kept;
 use crate::names::RESOURCE;
+use crate::networks::Definitions;
 use crate::owners::PodKey;
+use crate::plan::usurped;
 
 /// What is known of the cluster.
 #[derive(Debug, Default)]
@@ -94,6 +96,18 @@ impl World {
         self.nodes_listed
             && !self.nodes.contains_key(name)
             && (self.nodes_gone.contains(name) || !self.nodes.is_empty())
+    }
+
+    /// By node: the ports whose interface a pod there names without having got
+    /// it from us. It came while nobody could refuse it.
+    pub fn taken(&self, definitions: &Definitions) -> HashMap<String, BTreeSet<String>> {
+        let mut all: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for pod in self.pods.values() {
+            if let (Some(node), Some(pair)) = (&pod.node, usurped(definitions, pod)) {
+                all.entry(node.clone()).or_default().insert(pair.vhost());
+            }
+        }
+        all
     }
 
     /// Ports that are kept back because of a pod that isn't there any more:

@@ -60,11 +60,13 @@ struct Story {
     definitions: Definitions,
     declared: HashMap<(SwitchRef, PortRef), PortSpec>,
     marks: bool,
+    taken: BTreeSet<String>,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { definitions: cluster(), declared: HashMap::new(), marks: true }
+        let (definitions, taken) = (cluster(), BTreeSet::new());
+        Self { definitions, declared: HashMap::new(), marks: true, taken }
     }
 
     fn steps(&self, life: Life<'_>, held: &[Attachment]) -> Vec<Step> {
@@ -77,6 +79,7 @@ impl Story {
             declared: &self.declared,
             definitions: &self.definitions,
             marks: self.marks,
+            taken: &self.taken,
             unbound: UNBOUND,
             now: Timestamp::from_millis(NOW),
         })
@@ -377,4 +380,23 @@ fn carrying_out_a_plan_leaves_nothing_to_do() {
             assert_eq!(story.there(pod, &all), "", "{subset:b}");
         }
     }
+}
+
+/// Until then it can't start, and nobody hears its network in its place.
+#[test]
+fn a_pod_whose_interface_another_one_names_has_its_port_back_once_that_is_gone() {
+    let record = json!({NETWORKS: "default/vpod3", RECORD: blue()});
+    let waits = on("n1", record, json!({"phase": "Pending"}));
+    let port = [held("shop.blue", "n1", "vhost3", "net1")];
+    let mut story = Story::new();
+    assert_eq!(story.there(&waits, &port), "");
+    story.taken.insert("vhost3".to_owned());
+    let said = story.there(&waits, &port);
+    assert!(said.contains("release") && said.contains("PortTaken"), "{said}");
+    let said = story.there(&waits, &[]);
+    assert!(said.contains("PortTaken") && !said.contains("put"), "{said}");
+    // One that has it already keeps it.
+    assert_eq!(story.there(&Facts { started: true, ..joined() }, &port), "");
+    story.taken.clear();
+    assert!(story.there(&waits, &[]).contains("put"), "{}", story.there(&waits, &[]));
 }

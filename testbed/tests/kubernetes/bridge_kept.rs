@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::controller::Controller;
 use testbed::error::LabError;
-use testbed::kube::{NETWORKS, PodSpec};
+use testbed::kube::{NETWORK_STATUS, NETWORKS, PodSpec};
 use testbed::wait::Look;
 
 use crate::needs_kube;
@@ -103,6 +103,35 @@ fn an_interface_that_a_pod_names_while_the_bridge_is_away_is_kept_from_others() 
     until_ready(&stage, "vhost2", true)?;
     stage.cluster.bind("default", "three", "n1")?;
     assert_eq!(stage.cluster.annotation_of("default", "three", NETWORKS)?, "vpod2");
+    stage.wait_until_consistent().map(drop)
+}
+
+/// It may get it before the pod that was given it starts, and would hear that one's network.
+#[test]
+fn an_interface_that_a_pod_takes_from_another_brings_it_into_no_network() -> Checked {
+    if !needs_kube("an interface that a pod takes from another brings it into no network") {
+        return Ok(());
+    }
+    let mut stage = Stage::embedded(1, 2)?;
+    stage.cluster.network("default", "blue")?;
+    let (early, runs) = (joined(&stage, "early")?, joined(&stage, "runs")?);
+    // The other has its interface, and nobody can take that.
+    let report = json!([{"name": runs.replace("vhost", "default/vpod"), "interface": "net1"}]);
+    stage.cluster.annotate("default", "runs", NETWORK_STATUS, &report.to_string())?;
+    stage.kill_bridge("bridge")?;
+    for (pod, port) in [("takes", &early), ("tries", &runs)] {
+        let name = port.replace("vhost", "vpod");
+        stage.cluster.pod(&PodSpec::new(pod).networks(&name))?;
+        stage.cluster.bind("default", pod, "n1")?;
+    }
+    stage.start_bridge()?;
+    stage.cluster.wait_for_event("default", "early", &["another pod", "until that pod is gone"])?;
+    let left = stage.wait_for_attachments(1)?;
+    assert_eq!(left[0].port.to_string(), runs);
+    stage.cluster.delete_now("default", "takes")?;
+    stage.cluster.delete_now("default", "tries")?;
+    let back = stage.wait_for_attachments(2)?;
+    assert!(back.iter().any(|it| it.port.to_string() == early), "{back:?}");
     stage.wait_until_consistent().map(drop)
 }
 
