@@ -94,7 +94,7 @@ impl Bridge {
         // Of pods that have theirs nothing can be taken.
         let taken = match (node, &alive) {
             (Some(node), Alive::There(facts)) if facts.record.is_some() && !facts.started => {
-                world.lock().taken(&self.catalog.known()).remove(node).unwrap_or_default()
+                world.lock().taken_on(node, &self.catalog.known())
             }
             _ => BTreeSet::new(),
         };

@@ -10,7 +10,7 @@ use kube::runtime::watcher::Event;
 
 use crate::facts::Facts;
 use crate::kept::Kept;
-use crate::names::RESOURCE;
+use crate::names::{Pair, RESOURCE};
 use crate::networks::Definitions;
 use crate::owners::PodKey;
 use crate::plan::usurped;
@@ -108,6 +108,12 @@ impl World {
             }
         }
         all
+    }
+
+    /// The same of one node.
+    pub fn taken_on(&self, node: &str, definitions: &Definitions) -> BTreeSet<String> {
+        let here = self.pods.values().filter(|pod| pod.node.as_deref() == Some(node));
+        here.filter_map(|pod| usurped(definitions, pod)).map(Pair::vhost).collect()
     }
 
     /// Ports that are kept back because of a pod that isn't there any more:

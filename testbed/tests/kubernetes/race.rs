@@ -150,6 +150,11 @@ fn what_the_bridge_adds_to_a_binding() -> Checked {
         let sum: f64 = line.rsplit(' ').next().and_then(|it| it.parse().ok()).unwrap_or_default();
         println!("mean of {part}: {:.2} ms", sum * 1_000.0 / EACH as f64);
     }
+    for bound in ["0.005", "0.01", "0.02", "0.05", "0.1"] {
+        let bucket = format!("review_seconds_bucket{{kind=\"bindings\",le=\"{bound}\"}}");
+        let line = figures.lines().find(|line| line.contains(&bucket)).unwrap_or_default();
+        println!("reviews within {bound} s: {}", line.rsplit(' ').next().unwrap_or_default());
+    }
     println!("{}", commits(&stage)?);
     Ok(())
 }
