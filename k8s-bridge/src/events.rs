@@ -2,8 +2,7 @@
 //!
 //! An event's name is made from what it says, so that the same one from two
 //! replicas, or before and after a restart, is one event with a count. They
-//! are sent from a queue, a moment later: nobody waits for them, and the API
-//! server isn't busy with one while it does what it tells of.
+//! are sent from a queue, so that nobody waits for them.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,8 +23,6 @@ use crate::plan::Message;
 
 /// The same event isn't sent again within this time.
 const QUIET: Duration = Duration::from_secs(300);
-/// How long after it was said an event is sent.
-const PAUSE: Duration = Duration::from_millis(250);
 /// The longest note that the API server takes, in bytes.
 const NOTE: usize = 1024;
 
@@ -35,14 +32,7 @@ pub const REPORTER: &str = "isolane.io/k8s-bridge";
 /// A handle; clones send to one queue.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<Said>,
-}
-
-/// Something that was said, and when.
-struct Said {
-    at: Instant,
-    object: ObjectReference,
-    message: Message,
+    queue: mpsc::Sender<(ObjectReference, Message)>,
 }
 
 impl Events {
@@ -96,8 +86,7 @@ impl Events {
         } else {
             tracing::info!(namespace, name, reason, "{note}");
         }
-        let said = Said { at: Instant::now(), object, message };
-        if self.queue.try_send(said).is_err() {
+        if self.queue.try_send((object, message)).is_err() {
             metrics::counter!("isolane_bridge_events_dropped_total").increment(1);
         }
     }
@@ -106,7 +95,7 @@ impl Events {
 async fn send(
     client: Client,
     instance: String,
-    mut messages: mpsc::Receiver<Said>,
+    mut messages: mpsc::Receiver<(ObjectReference, Message)>,
     stop: CancellationToken,
 ) {
     let mut sent: HashMap<String, Instant> = HashMap::new();
@@ -121,11 +110,7 @@ async fn send(
             }
             next = messages.recv() => next,
         };
-        let Some(Said { at, object, message }) = next else { return };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep_until((at + PAUSE).into()) => {}
-        }
+        let Some((object, message)) = next else { return };
         let name = name_of(&object, &message);
         sent.retain(|_, at| at.elapsed() < QUIET);
         if sent.contains_key(&name) {

@@ -123,7 +123,8 @@ fn what_the_bridge_adds_to_a_binding() -> Checked {
     let mut stage = Stage::embedded(NODES, EACH.div_ceil(NODES))?;
     stage.cluster.network("default", "blue")?;
     let with = latencies(&stage.cluster, "with", EACH, Some("blue"))?;
-    let figures = stage.bridges["bridge"].metrics()?;
+    // An older one, measured for comparison, doesn't say where they are.
+    let figures = stage.bridges["bridge"].metrics().unwrap_or_default();
     let plain = latencies(&stage.cluster, "plain", EACH, None)?;
     stage.kill_bridge("bridge")?;
     let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
