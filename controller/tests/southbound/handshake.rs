@@ -6,6 +6,7 @@ use openflow::{
     MultipartRequestBody, PortNo, PortReason, PortState, PortStatus, TableProperty,
 };
 
+use crate::hostile::Good;
 use crate::peer::{Peer, Server, Switch, flow, port};
 
 const OURS: u64 = 0x15_0000_0000_0000;
@@ -79,6 +80,7 @@ async fn hello_elements_are_accepted_with_their_padding_and_whatever_they_are() 
         ("a hundred unknown elements", [odd.repeat(100), bitmap.to_vec()].concat()),
     ];
     let mut server = Server::start(config());
+    let good = Good::start(&mut server).await;
     for (number, (name, elements)) in cases.into_iter().enumerate() {
         let mut hello = vec![4, 0, 0, 0, 0, 0, 0, 1];
         hello.extend(elements);
@@ -93,6 +95,7 @@ async fn hello_elements_are_accepted_with_their_padding_and_whatever_they_are() 
         drop(peer);
         let _ = server.disconnected().await;
     }
+    good.check(&mut server).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use controller::southbound::{Connected, Event, ReadFailure, SouthboundConfig};
 use openflow::{
-    Body, ErrorMsg, HEADER_LEN, Message, MessageType, MultipartFlags, MultipartReply,
+    Body, DatapathId, ErrorMsg, HEADER_LEN, Message, MessageType, MultipartFlags, MultipartReply,
     MultipartReplyBody, MultipartRequestBody, VERSION,
 };
 use tokio::task::JoinSet;
@@ -15,13 +15,13 @@ use crate::peer::{Peer, Server, Switch, flow};
 /// Good switches beside the bad peer.
 const GOOD: u64 = 50;
 
-struct Good {
+pub struct Good {
     switches: Vec<Connected>,
     tasks: JoinSet<()>,
 }
 
 impl Good {
-    async fn start(server: &mut Server) -> Self {
+    pub async fn start(server: &mut Server) -> Self {
         let mut tasks = JoinSet::new();
         for dpid in 1..=GOOD {
             tasks.spawn(Peer::connect(server.addr).await.serve(Switch::new(dpid)));
@@ -34,7 +34,7 @@ impl Good {
     }
 
     /// Every one of them is still in its first session and does what it is asked.
-    async fn check(mut self, server: &mut Server) {
+    pub async fn check(mut self, server: &mut Server) {
         for switch in &self.switches {
             switch.handle.apply(1, vec![vec![]]).unwrap();
         }
@@ -178,7 +178,7 @@ async fn half_open_crowds_are_cleared_away_and_disturb_nobody() {
     while (connected, refused) != (1, 1000) {
         match server.event().await {
             Event::Connected(switch) => {
-                assert_eq!(switch.dpid, openflow::DatapathId(99));
+                assert_eq!(switch.dpid, DatapathId(99));
                 connected += 1;
             }
             Event::Refused { dpid: None, reason, .. } => {
@@ -217,11 +217,12 @@ async fn more_handshakes_than_may_be_are_closed_at_once() {
 async fn a_multipart_that_never_ends_is_cut() {
     let config = SouthboundConfig { multipart_bytes: 100_000, ..SouthboundConfig::default() };
     let mut server = Server::start(config);
+    let good = Good::start(&mut server).await;
     let flows = MultipartReplyBody::Flow((0..100).map(|priority| flow(0, priority)).collect());
     let part = || MultipartReply { flags: MultipartFlags::MORE, body: flows.clone() };
 
     // In a later read the read fails, and the session goes on without what still comes.
-    let (mut peer, connected) = server.switch(Switch::new(1)).await;
+    let (mut peer, connected) = server.switch(Switch::new(99)).await;
     connected.handle.read(1, 0, 0).unwrap();
     let request = peer.recv_besides_echo().await;
     let length = Message::new(1, part()).encode().unwrap().len();
@@ -239,7 +240,7 @@ async fn a_multipart_that_never_ends_is_cut() {
 
     // In the handshake that is its end.
     let mut peer = Peer::connect(server.addr).await;
-    let switch = Switch::new(1);
+    let switch = Switch::new(99);
     let xid = loop {
         let request = peer.recv().await;
         match &request.body {
@@ -254,28 +255,40 @@ async fn a_multipart_that_never_ends_is_cut() {
     let endless = Message::new(xid, part()).encode().unwrap();
     while peer.try_send_bytes(&endless).await.is_ok() {}
     assert_eq!(server.refused().await.1, "the switch's flows have more than 100000 bytes");
+    good.check(&mut server).await;
 }
 
 #[tokio::test]
 async fn a_duplicate_never_evicts_a_living_switch() {
     let mut server = Server::start(SouthboundConfig::default());
-    let first = tokio::spawn(Peer::connect(server.addr).await.serve(Switch::new(1)));
-    let connected = server.connected().await;
+    let good = Good::start(&mut server).await;
+    let dpid = DatapathId(GOOD / 2);
     for _ in 0..100 {
         let mut tries = JoinSet::new();
         for _ in 0..10 {
-            tries.spawn(Peer::connect(server.addr).await.serve(Switch::new(1)));
+            tries.spawn(Peer::connect(server.addr).await.serve(Switch::new(dpid.0)));
         }
         for _ in 0..10 {
-            let (dpid, reason) = server.refused().await;
-            assert_eq!(dpid, Some(connected.dpid));
+            let (refused, reason) = server.refused().await;
+            assert_eq!(refused, Some(dpid));
             assert!(reason.starts_with("duplicate datapath id"), "{reason}");
         }
         while tries.join_next().await.is_some() {}
     }
-    assert!(!first.is_finished());
-    connected.handle.apply(1, vec![vec![]]).unwrap();
-    assert!(matches!(server.event().await, Event::Applied { result: Ok(()), .. }));
+    good.check(&mut server).await;
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_found_beside_others() {
+    let mut server = Server::start(SouthboundConfig::default());
+    let good = Good::start(&mut server).await;
+    // It has done its handshake, and answers nothing any more.
+    let (_silent, connected) = server.switch(Switch::new(99)).await;
+    assert_eq!(
+        server.disconnected().await,
+        (connected.dpid, "the switch gave no sign of life for 3 s".to_owned())
+    );
+    good.check(&mut server).await;
 }
 
 #[tokio::test]
