@@ -62,9 +62,7 @@ fn come_back(story: &Story, switches: &[&str], beats: &Beats) -> Checked {
 fn some_switches_are_away(topology: Topology, away: &[&str], cuts: &[(&str, &str)]) -> Checked {
     let story = Story::begin_with(topology, Trunks::Veth, 3, &SOON)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, blue) = story.red_and_blue()?;
     let healthy = lab.tables()?;
     let groups: [&[&str]; 2] = [&red, &blue];
     let seen = pulse(lab, &groups, |beats| {
@@ -157,9 +155,8 @@ fn a_switch_that_comes_back_with_old_slices_lets_nothing_into_another_network() 
     }
     let story = Story::begin_with(Topology::Ring(4), Trunks::Veth, 3, &SOON)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue, others) = (story.hosts("h1"), story.hosts("h2"), story.hosts("h3"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, _) = story.red_and_blue()?;
+    let others = story.hosts("h3");
     let old = id_of(&story, "blue")?;
     let s2 = lab.switch("s2")?;
     s2.leave_controller()?;
@@ -217,9 +214,7 @@ fn a_dead_switch_is_deleted_and_its_networks_go_on() -> Checked {
     }
     let story = Story::begin_with(Topology::Ring(4), Trunks::Veth, 2, &SOON)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, _) = story.red_and_blue()?;
     let left = |hosts: &[&'static str]| hosts.to_vec();
     let (red_left, blue_left) = (left(&["s1h1", "s3h1", "s4h1"]), left(&["s1h2", "s3h2", "s4h2"]));
     let groups: [&[&str]; 2] = [&red_left, &blue_left];
@@ -266,9 +261,7 @@ fn links_of_a_switch_that_is_away_fail_and_the_others_stay_in_touch() -> Checked
     }
     let story = Story::begin_with(Topology::Ring(4), Trunks::Veth, 3, &SOON)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, blue) = story.red_and_blue()?;
     let but = |hosts: &[&'static str]| hosts.to_vec();
     let (red_left, blue_left) = (but(&["s1h1", "s3h1", "s4h1"]), but(&["s1h2", "s3h2", "s4h2"]));
     let groups: [&[&str]; 2] = [&red_left, &blue_left];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use testbed::error::LabError;
 use testbed::wait::{Look, until};
 
 use super::story::{Checked, LEARNT, Story};
@@ -13,6 +14,14 @@ impl Story {
         hosts.iter().try_for_each(|host| self.attach(network, host))?;
         self.floods_reach(hosts)?;
         self.unicast_reaches_its_host_only(network, hosts)
+    }
+
+    /// Two networks that work, each with a host at every switch that has hosts.
+    pub fn red_and_blue(&self) -> Result<(Vec<&str>, Vec<&str>), LabError> {
+        let (red, blue) = (self.hosts("h1"), self.hosts("h2"));
+        self.found("red", &red)?;
+        self.found("blue", &blue)?;
+        Ok((red, blue))
     }
 
     /// Waits until all switches hold exactly this.

@@ -79,9 +79,7 @@ fn announcements_that_are_forged_replayed_or_relayed_make_no_link() -> Checked {
     }
     let story = Story::begin_with(Topology::Ring(3), Trunks::Veth, 3, &TIMING)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, blue) = story.red_and_blue()?;
     let tap = |host: &str| lab.host(host).map(|host| host.tap());
 
     // From a network's port it is a frame like any other: its members hear it, nobody else, and nothing is believed.
@@ -211,9 +209,7 @@ fn ten_thousand_sources_bother_nobody_elsewhere() -> Checked {
     }
     let story = Story::begin(Topology::Ring(3), Trunks::Veth, 3)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (_, blue) = story.red_and_blue()?;
     let memory = controller.memory()?;
     let attach = |times: usize| -> Result<Vec<Duration>, LabError> {
         let mut took = Vec::new();
@@ -297,9 +293,7 @@ fn who_speaks_in_anothers_name_gets_nothing_while_that_one_talks() -> Checked {
     }
     let story = Story::begin(Topology::Ring(3), Trunks::Veth, 3)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, blue) = story.red_and_blue()?;
     let victim = lab.host("s2h1")?.mac();
     let attacker = lab.host("s1h1")?.tap();
     let forged = forged_arp(victim, Ipv4Addr::new(10, 0, 0, 2));
@@ -365,6 +359,7 @@ fn who_speaks_in_anothers_name_gets_nothing_while_that_one_talks() -> Checked {
     let follow = || {
         thread::scope(|scope| {
             let (stopped, tap) = (&stop, lab.host(new)?.tap());
+            let until_followed = SetOnDrop(&stop);
             let begin = Instant::now();
             let talking = scope.spawn(move || -> Checked {
                 while !stopped.load(Ordering::SeqCst) {
@@ -387,7 +382,7 @@ fn who_speaks_in_anothers_name_gets_nothing_while_that_one_talks() -> Checked {
                     Look::NotYet(format!("{hosts:?}"))
                 })
             });
-            stop.store(true, Ordering::SeqCst);
+            drop(until_followed);
             talking.join().expect("the mover")?;
             followed
         })
@@ -412,9 +407,7 @@ fn tags_open_no_other_network() -> Checked {
     }
     let story = Story::begin(Topology::Line(3), Trunks::Veth, 3)?;
     let lab = &story.lab;
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    story.red_and_blue()?;
     let target = lab.host("s3h2")?.mac();
     // Every VLAN that a trunk may carry, to all and to a host of the other network, and behind another tag.
     let each = |from: &str| -> Result<Vec<Frame>, LabError> {

@@ -21,9 +21,7 @@ fn flows_and_groups_that_vanish_under_way_come_back() -> Checked {
     }
     let story = Story::begin(Topology::Ring(3), Trunks::Veth, 3)?;
     let (lab, controller) = (&story.lab, &story.controller);
-    let (red, blue) = (story.hosts("h1"), story.hosts("h2"));
-    story.found("red", &red)?;
-    story.found("blue", &blue)?;
+    let (red, blue) = story.red_and_blue()?;
     let healthy = lab.tables()?;
     let s1 = lab.switch("s1")?.node();
     for (command, what) in [

@@ -8,6 +8,7 @@
 mod away;
 mod enforce;
 mod founded;
+mod full;
 mod hostile;
 mod links;
 mod lost_flows;
