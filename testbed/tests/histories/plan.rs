@@ -301,7 +301,17 @@ impl History {
                 });
             }
             events.push(Event::Settle);
+            // All at once: nothing is known of one when the next is heard.
+            if dice.once_in(3) {
+                events.push(Event::Cap(any(&mut dice), dice.throw(3) as u32));
+                events.push(Event::Silence(1));
+                events.push(Event::Settle);
+                for mac in 0..MACS {
+                    events.push(Event::Speak(any(&mut dice), mac));
+                }
+            }
         }
+        events.push(Event::Settle);
         Self { seed, plan, events }
     }
 }

@@ -571,15 +571,16 @@ impl World {
                 let step = self.lab.step();
                 self.look(step)?;
             }
-        }
-        let stays =
-            |port: &Port| self.steady.as_ref().is_some_and(|steady| steady.get(port) == Some(&tag));
-        if untouched && stays(&home) && stays(&claimant) {
-            let now = laws::known_hosts(self).get(&(tag, mac)).copied();
-            if now != Some(home) {
-                return Err(format!(
-                    "{mac:02x?} talks at {home:?} all the time, {claimant:?} claims it, and it is at {now:?}"
-                ));
+            let stays = |port: &Port| {
+                self.steady.as_ref().is_some_and(|steady| steady.get(port) == Some(&tag))
+            };
+            if untouched && stays(&home) && stays(&claimant) {
+                let now = laws::known_hosts(self).get(&(tag, mac)).copied();
+                if now != Some(home) {
+                    return Err(format!(
+                        "{mac:02x?} talks at {home:?} all the time, {claimant:?} claims it, and it is at {now:?}"
+                    ));
+                }
             }
         }
         Ok(())
