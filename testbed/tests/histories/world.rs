@@ -518,7 +518,14 @@ impl World {
         // Of a MAC that is declared, or about to be, nothing is learnt.
         let declared = laws::known_hosts(self).contains_key(&(tag, mac))
             && !laws::learnt_hosts(self).contains_key(&(tag, mac));
-        let here = steady && !declared && self.promises.is_empty();
+        // After a restart of the controller nobody hears at first.
+        let heard = self.is_connected(port.0) && self.promises.is_empty();
+        // Nor does a network learn that is full, or may be by the time that this is heard.
+        let of = |(other, _): &&(Tag, [u8; 6])| *other == tag;
+        let known = laws::learnt_hosts(self).keys().filter(of).count();
+        let about = known + self.spoke.keys().filter(of).count();
+        let room = self.caps.get(&tag).is_none_or(|(limit, most)| about < *limit.min(most));
+        let here = steady && !declared && heard && room;
         let now = match self.spoke.get(&(tag, mac)) {
             None if here && !self.enforced.contains_key(&port) => Spoke::At(port),
             Some(Spoke::At(at)) if *at == port => Spoke::At(port),
@@ -654,6 +661,7 @@ impl World {
         // Until it is stored the old limit holds.
         let most = self.caps.get(&tag).map_or(usize::MAX, |(_, most)| *most);
         self.caps.insert(tag, (limit as usize, most.max(limit as usize)));
+        self.spoke.retain(|(of, _), _| *of != tag);
         self.promise(started, Vec::new());
         Ok(())
     }
