@@ -525,6 +525,12 @@ impl World {
         let known = laws::learnt_hosts(self).keys().filter(of).count();
         let about = known + self.spoke.keys().filter(of).count();
         let room = self.caps.get(&tag).is_none_or(|(limit, most)| about < *limit.min(most));
+        if !room {
+            // Who of those that spoke is heard first takes the last place.
+            self.spoke.iter_mut().filter(|((of, _), _)| *of == tag).for_each(|(_, spoke)| {
+                *spoke = Spoke::Somewhere;
+            });
+        }
         let here = steady && !declared && heard && room;
         let now = match self.spoke.get(&(tag, mac)) {
             None if here && !self.enforced.contains_key(&port) => Spoke::At(port),
