@@ -149,7 +149,7 @@ async fn connect(
             shared.config.handshake_limit.as_secs_f64()
         ),
     };
-    stats::refused(stats::Refusal::Handshake);
+    stats::refused(stats::Refusal::Handshake, None);
     shared.refused(peer, None, &reason);
     shared.report(Event::Refused { dpid: None, peer, reason }).await;
 }

@@ -131,6 +131,8 @@ pub(super) struct Machine {
     out: Outbox,
     /// `None` once it is done.
     handshake: Option<Box<Handshake>>,
+    /// The switch, once it is.
+    switch: Option<DatapathId>,
     /// By when the handshake must be done, or what is read of it.
     handshake_due: Instant,
     reading: bool,
@@ -157,6 +159,7 @@ impl Machine {
         Self {
             out,
             handshake: Some(Box::new(handshake)),
+            switch: None,
             handshake_due: now + config.handshake_limit,
             reading: false,
             liveness: Liveness::new(config.echo_interval, config.echo_limit, now),
@@ -181,7 +184,10 @@ impl Machine {
 
     /// What the switch called itself, if it got as far, and whether or not it was believed.
     pub(super) fn datapath_id(&self) -> Option<DatapathId> {
-        self.handshake.as_ref().and_then(|handshake| handshake.datapath_id())
+        match &self.handshake {
+            Some(handshake) => handshake.datapath_id(),
+            None => self.switch,
+        }
     }
 
     /// Whether commands may come: there is a session, and room for what it owes.
@@ -293,6 +299,7 @@ impl Machine {
     }
 
     fn connected(&mut self, mut facts: Box<Facts>) {
+        self.switch = self.datapath_id();
         self.handshake = None;
         let removed = std::mem::take(&mut facts.removed);
         self.out.push(Output::Connected(facts));
@@ -407,7 +414,7 @@ impl Machine {
     }
 
     fn unexpected(&mut self, what: String, now: Instant) {
-        stats::unexpected();
+        stats::unexpected(self.datapath_id());
         self.out.complain(what);
         if !self.mischief.take(now) {
             self.too_much_mischief();
@@ -423,7 +430,7 @@ impl Machine {
     }
 
     fn on_malformed(&mut self, error: &DecodeError, raw: &Bytes, now: Instant) {
-        stats::malformed();
+        stats::malformed(self.datapath_id());
         let header = Header::decode(raw).ok();
         let kind = header.map(|header| MessageType::from(header.message_type));
         self.out.complain(format!("malformed message: {error}"));
@@ -534,7 +541,7 @@ impl Machine {
                     self.liveness.asked(xid, false, now);
                 }
                 Due::GiveUp => {
-                    stats::silent();
+                    stats::silent(self.datapath_id());
                     let limit = self.config.echo_limit.as_secs_f64();
                     return self.end(
                         Refusal::Handshake,

@@ -270,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    stats::malformed();
+                    stats::malformed(self.machine.datapath_id());
                     self.complain(&error.to_string());
                     self.machine.close(error.to_string());
                     break;
@@ -298,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let waiting = self.out.len();
         let limit = config.write_limit;
         if self.stuck.is_some_and(|since| since.elapsed() >= limit) {
-            stats::slow_reader();
+            stats::slow_reader(self.machine.datapath_id());
             let reason = format!(
                 "the switch reads nothing for {} s: {waiting} bytes wait",
                 limit.as_secs_f64()
@@ -308,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         if let Some(since) = self.congested {
             let limit = config.barrier_limit;
             if since.elapsed() >= limit {
-                stats::slow_reader();
+                stats::slow_reader(self.machine.datapath_id());
                 let reason = format!(
                     "the switch reads too slowly for {} s: {waiting} bytes wait",
                     limit.as_secs_f64()
@@ -445,8 +445,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
             (End::Refused(..), _) if self.shared.shutdown.is_cancelled() => None,
             (End::Refused(why, reason), _) => {
-                stats::refused(why);
                 let dpid = dpid.or(self.machine.datapath_id());
+                stats::refused(why, dpid);
                 self.shared.refused(peer, dpid, &reason);
                 Some(Event::Refused { dpid, peer, reason })
             }

@@ -1,8 +1,13 @@
 //! What is counted. Names and labels are listed here, by hand, and nowhere else.
 
 use metrics::{counter, gauge};
-use openflow::ErrorCode;
+use openflow::{DatapathId, ErrorCode};
 use tokio::sync::OwnedSemaphorePermit;
+
+/// The switch that a metric names. Peers that haven't said which one they are share a label: there may be any number.
+fn named(switch: Option<DatapathId>) -> String {
+    switch.map_or_else(|| "unknown".to_owned(), |switch| switch.to_string())
+}
 
 /// A connection was accepted.
 pub(super) fn accepted() {
@@ -60,13 +65,14 @@ pub(super) enum Refusal {
 }
 
 /// A connection didn't become a session.
-pub(super) fn refused(why: Refusal) {
+pub(super) fn refused(why: Refusal, switch: Option<DatapathId>) {
     let why = match why {
         Refusal::Duplicate => "duplicate",
         Refusal::Unsupported => "unsupported",
         Refusal::Handshake => "handshake",
     };
-    counter!("isolane_openflow_connections_refused_total", "reason" => why).increment(1);
+    counter!("isolane_openflow_connections_refused_total", "reason" => why, "switch" => named(switch))
+        .increment(1);
 }
 
 /// Messages came in.
@@ -80,13 +86,13 @@ pub(super) fn sent(messages: u64) {
 }
 
 /// A message could not be read.
-pub(super) fn malformed() {
-    counter!("isolane_openflow_messages_malformed_total").increment(1);
+pub(super) fn malformed(switch: Option<DatapathId>) {
+    counter!("isolane_openflow_messages_malformed_total", "switch" => named(switch)).increment(1);
 }
 
 /// A message that answers nothing, or that a switch doesn't send.
-pub(super) fn unexpected() {
-    counter!("isolane_openflow_messages_unexpected_total").increment(1);
+pub(super) fn unexpected(switch: Option<DatapathId>) {
+    counter!("isolane_openflow_messages_unexpected_total", "switch" => named(switch)).increment(1);
 }
 
 /// A switch reported an error.
@@ -116,11 +122,11 @@ pub(super) fn packet_out_dropped() {
 }
 
 /// A switch gave no sign of life.
-pub(super) fn silent() {
-    counter!("isolane_openflow_sessions_silent_total").increment(1);
+pub(super) fn silent(switch: Option<DatapathId>) {
+    counter!("isolane_openflow_sessions_silent_total", "switch" => named(switch)).increment(1);
 }
 
 /// A peer didn't take what was written.
-pub(super) fn slow_reader() {
-    counter!("isolane_openflow_sessions_slow_reader_total").increment(1);
+pub(super) fn slow_reader(switch: Option<DatapathId>) {
+    counter!("isolane_openflow_sessions_slow_reader_total", "switch" => named(switch)).increment(1);
 }
