@@ -7,7 +7,7 @@
 //! `#[serde(default)]`, and one that goes or means something else a migration
 //! (see `store::format`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -116,7 +116,7 @@ pub struct Intents {
     networks: BTreeMap<NetworkName, Arc<NetworkRecord>>,
     names: BTreeMap<NetworkId, NetworkName>,
     ports: BTreeMap<SwitchRef, BTreeMap<PortRef, Attached>>,
-    ports_of: BTreeMap<NetworkName, BTreeSet<Arc<PortAt>>>,
+    ports_of: BTreeMap<NetworkName, BTreeMap<Arc<PortAt>, Arc<PortRecord>>>,
     links: BTreeMap<LinkEnds, Encap>,
     links_at: BTreeMap<PortAt, Vec<LinkEnds>>,
     switches: BTreeMap<DatapathId, SwitchSpec>,
@@ -207,7 +207,8 @@ impl Intents {
     fn put_port(&mut self, at: Arc<PortAt>, port: Arc<PortRecord>) {
         self.drop_port(&at);
         self.next_age = self.next_age.max(port.age + 1);
-        self.ports_of.entry(port.network.clone()).or_default().insert(Arc::clone(&at));
+        let of_network = self.ports_of.entry(port.network.clone()).or_default();
+        of_network.insert(Arc::clone(&at), Arc::clone(&port));
         self.attachments.insert(&at, &port);
         let on_switch = self.ports.entry(at.switch.clone()).or_default();
         on_switch.insert(at.port.clone(), (at, port));
@@ -317,12 +318,12 @@ impl Intents {
     /// The ports of a network.
     pub fn ports_of(&self, network: &NetworkName) -> impl Iterator<Item = (&PortAt, &PortRecord)> {
         let ports = self.ports_of.get(network).into_iter().flatten();
-        ports.filter_map(|at| Some((&**at, self.port(at)?)))
+        ports.map(|(at, port)| (&**at, &**port))
     }
 
     /// How many ports a network has.
     pub fn port_count(&self, network: &NetworkName) -> usize {
-        self.ports_of.get(network).map_or(0, BTreeSet::len)
+        self.ports_of.get(network).map_or(0, BTreeMap::len)
     }
 
     /// All ports.

@@ -51,6 +51,9 @@ impl<'a> Sources<'a> {
 
     /// Where a port stands.
     pub fn standing(&self, at: &PortAt, network: NetworkId) -> Standing {
+        if let Some(place) = self.member(at, network) {
+            return Standing::Member(place);
+        }
         let Some(switch) = self.topology.find(&at.switch) else {
             return Standing::Missing(format!("switch {} has not connected yet", at.switch));
         };
@@ -58,20 +61,21 @@ impl<'a> Sources<'a> {
             let name = self.topology.name_of(switch);
             return Standing::Missing(format!("switch {name} has no port {} yet", at.port));
         };
-        match self.occupant(place) {
-            Some((other, _)) if other != at => Standing::Conflict(place, other.clone()),
-            _ if !self.installed.may_join(place, network) => {
-                let what = match self.topology.link_at(place) {
-                    Some(_) => "it is a trunk",
-                    None => "it is still leaving what it was part of before",
-                };
-                Standing::Held(
-                    place,
-                    format!("port {} waits: {what}", self.topology.describe(place)),
-                )
-            }
-            _ => Standing::Member(place),
+        if let Some((other, _)) = self.occupant(place).filter(|(other, _)| *other != at) {
+            return Standing::Conflict(place, other.clone());
         }
+        let what = match self.topology.link_at(place) {
+            Some(_) => "it is a trunk",
+            None => "it is still leaving what it was part of before",
+        };
+        Standing::Held(place, format!("port {} waits: {what}", self.topology.describe(place)))
+    }
+
+    /// The place of a port that is a member of its network.
+    fn member(&self, at: &PortAt, network: NetworkId) -> Option<Place> {
+        let place = self.topology.resolve(at)?;
+        let holds = self.occupant(place).is_none_or(|(holder, _)| holder == at);
+        (holds && self.installed.may_join(place, network)).then_some(place)
     }
 
     /// The network as it should be now. `None` if it should not be at all.
@@ -86,7 +90,7 @@ impl<'a> Sources<'a> {
         };
         let mut declared = BTreeMap::new();
         for (at, port) in self.intents.ports_of(&record.spec.name) {
-            let Standing::Member(place) = self.standing(at, id) else { continue };
+            let Some(place) = self.member(at, id) else { continue };
             let spec = &port.spec;
             let macs = || spec.mac.iter().map(|mac| MacAddr(mac.bytes()));
             let allowed = || Allowed {
