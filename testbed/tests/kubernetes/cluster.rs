@@ -1,11 +1,14 @@
 //! The cluster itself, without Isolane: what the other stories rest on.
 
+use std::time::Duration;
+
 use testbed::error::LabError;
 use testbed::kube::{
     Cluster, ClusterSpec, L2SM_NETWORK, NETWORK_STATUS, NETWORKS, PodSpec, is_refused, needs_cni,
 };
 use testbed::netns::NetNs;
 use testbed::rights::needs_rights;
+use testbed::wait::{Look, until};
 
 use crate::needs_kube;
 use crate::stage::spec;
@@ -65,7 +68,11 @@ subjects:
 ",
         false,
     )?;
-    assert_eq!(account.get(pods)?.status, 200);
+    // The server hears of its own roles by a watch.
+    until("the role to count", Duration::from_secs(20), || {
+        let answer = account.get(pods)?;
+        Ok(if answer.status == 200 { Look::Done(()) } else { Look::NotYet(answer.to_string()) })
+    })?;
     assert_eq!(account.call("POST", pods, &PodSpec::new("p").object())?.status, 403);
     let forgotten = cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}", true);
     assert!(forgotten.is_ok(), "{forgotten:?}");
