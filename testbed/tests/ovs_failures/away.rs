@@ -67,7 +67,8 @@ fn some_switches_are_away(topology: Topology, away: &[&str], cuts: &[(&str, &str
     let groups: [&[&str]; 2] = [&red, &blue];
     let seen = pulse(lab, &groups, |beats| {
         beats.rounds(10)?;
-        leave(&story, away, beats)
+        leave(&story, away, beats)?;
+        beats.wait_for_touch(&[0, 1]).map(drop)
     })?;
     seen.tell(&format!("{topology:?}: {away:?} away and led around"));
     seen.nothing_came_twice();
@@ -184,6 +185,7 @@ fn a_switch_that_comes_back_with_old_slices_lets_nothing_into_another_network() 
     assert_eq!((answer.status, answer.text("/state")), (202, "pending"), "{answer}");
 
     let groups: [&[&str]; 4] = [&red, &fresh[..2], &fresh[2..], &["s2h2"]];
+    pulse(lab, &groups, |beats| beats.wait_for_touch(&[0, 1, 2]).map(drop))?.nothing_leaked(None);
     let seen = pulse(lab, &groups, |beats| beats.rounds(25))?;
     seen.nothing_came_twice();
     seen.nothing_leaked(None);
@@ -222,6 +224,7 @@ fn a_dead_switch_is_deleted_and_its_networks_go_on() -> Checked {
         beats.rounds(10)?;
         lab.kill("s2")?;
         wait_for(controller, &["s2"], false)?;
+        wait_until_led_around(controller, 1)?;
         beats.wait_for_touch(&[0, 1]).map(drop)
     })?;
     seen.tell("s2 dies");
@@ -248,6 +251,8 @@ fn a_dead_switch_is_deleted_and_its_networks_go_on() -> Checked {
     lab.restart("s2")?;
     wait_for(controller, &["s2"], true)?;
     controller.wait_for_links(lab.links().len())?;
+    // The links were found after the switch: it is in sync again once the network's tree has it.
+    wait_for(controller, &["s1", "s2", "s3", "s4"], true)?;
     story.floods_reach(&red)?;
     story.unicast_reaches_its_host_only("red", &red)?;
     story.is_mute("s2h2")

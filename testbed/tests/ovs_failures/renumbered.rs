@@ -42,6 +42,7 @@ fn a_daemon_that_starts_anew_with_other_numbers_leaks_nothing_and_works_again() 
         seen.tell(&format!("s2 killed and started with other port numbers, round {round}"));
         seen.nothing_came_twice();
         seen.nothing_leaked(None);
+        controller.wait_for_switches(lab.switches().len())?;
         story.floods_reach(&red)?;
         story.floods_reach(&blue)?;
         story.is_mute("s2h3")?;
