@@ -56,8 +56,10 @@ pub enum GroupChange {
     Keep,
     /// It is made, with these buckets.
     Add(BTreeSet<Out>),
-    /// It gets these buckets in place of those it has.
-    Modify(BTreeSet<Out>),
+    /// It gets these buckets: those it has, and more.
+    Extend(BTreeSet<Out>),
+    /// It gets these buckets, and loses some that it has.
+    Replace(BTreeSet<Out>),
     /// It goes, after the flow that led to it.
     Delete,
 }
@@ -84,7 +86,7 @@ impl Changes {
         let replaced = self.set.iter().any(|rule| matches!(rule, Rule::Host(..)));
         !self.remove.is_empty()
             || replaced
-            || matches!(self.group, GroupChange::Modify(_) | GroupChange::Delete)
+            || matches!(self.group, GroupChange::Replace(_) | GroupChange::Delete)
     }
 }
 
@@ -107,7 +109,10 @@ pub fn diff(installed: &Slice, desired: &Slice) -> Changes {
         (false, true) => GroupChange::Add(desired.flood_out.clone()),
         (true, false) => GroupChange::Delete,
         (true, true) if installed.flood_out == desired.flood_out => GroupChange::Keep,
-        (true, true) => GroupChange::Modify(desired.flood_out.clone()),
+        (true, true) if installed.flood_out.is_subset(&desired.flood_out) => {
+            GroupChange::Extend(desired.flood_out.clone())
+        }
+        (true, true) => GroupChange::Replace(desired.flood_out.clone()),
     };
     let (old, new) = (rules(installed), rules(desired));
     let kept: BTreeSet<_> = new.iter().map(|rule| rule.matches()).collect();
@@ -137,7 +142,8 @@ impl fmt::Display for Changes {
         match &self.group {
             GroupChange::Keep => {}
             GroupChange::Add(to) => writeln!(f, "+ group {}", outs(to))?,
-            GroupChange::Modify(to) => writeln!(f, "~ group {}", outs(to))?,
+            GroupChange::Extend(to) => writeln!(f, "~ group + {}", outs(to))?,
+            GroupChange::Replace(to) => writeln!(f, "~ group {}", outs(to))?,
             GroupChange::Delete => writeln!(f, "- group")?,
         }
         for rule in &self.set {
@@ -181,7 +187,7 @@ mod tests {
                 "another port extends it",
                 slice(&[1], &[], &[]),
                 slice(&[1, 2], &[], &[]),
-                "~ group 1 2\n+ t0 in_port=2 -> edge\n",
+                "~ group + 1 2\n+ t0 in_port=2 -> edge\n",
             ),
             (
                 "the last port takes all",

@@ -23,13 +23,13 @@ pub type Steps = Vec<Vec<Body>>;
 pub fn lower(network: NetworkId, changes: &Changes) -> Steps {
     let group = match &changes.group {
         GroupChange::Add(outs) => vec![group_mod(network, GroupModCommand::Add, outs.iter())],
-        GroupChange::Modify(outs) => vec![group_mod(network, GroupModCommand::Modify, outs.iter())],
+        GroupChange::Extend(outs) | GroupChange::Replace(outs) => {
+            vec![group_mod(network, GroupModCommand::Modify, outs.iter())]
+        }
         GroupChange::Keep | GroupChange::Delete => Vec::new(),
     };
     let late = match changes.group {
-        GroupChange::Delete => {
-            vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())]
-        }
+        GroupChange::Delete => delete_group(network),
         _ => Vec::new(),
     };
     let set = flows_of(network, changes.set.iter().copied());
@@ -54,12 +54,14 @@ pub fn rewrite(network: NetworkId, held: &Slice, target: &Slice, strays: &[Stray
     };
     let there = ours.iter().chain(strays.iter().map(|stray| &stray.flow));
     let remove = there.filter(|flow| !kept(flow)).map(delete).collect();
-    // Deleting a group takes the flow to it along; deleting none is no error.
-    let gone = vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())];
-    let group = if target.floods() {
-        vec![group_mod(network, GroupModCommand::Add, target.flood_out.iter())]
-    } else {
-        Vec::new()
+    // A group that was read stays while its buckets change, and so floods go on. Of any other it isn't known what it
+    // is: deleting it takes the flow to it along; deleting none is no error.
+    let read = !held.flood_out.is_empty();
+    let group = |command| vec![group_mod(network, command, target.flood_out.iter())];
+    let (gone, group) = match (read, target.floods()) {
+        (true, true) => (Vec::new(), group(GroupModCommand::Modify)),
+        (false, true) => (delete_group(network), group(GroupModCommand::Add)),
+        (_, false) => (delete_group(network), Vec::new()),
     };
     let set = wanted.iter().rev().map(add).collect();
     let steps = [gone, group, set, remove];
@@ -106,6 +108,10 @@ fn strict(flow: &Flow, command: FlowModCommand) -> FlowMod {
     }
 }
 
+fn delete_group(network: NetworkId) -> Vec<Body> {
+    vec![group_mod(network, GroupModCommand::Delete, std::iter::empty())]
+}
+
 fn group_mod<'a>(
     network: NetworkId,
     command: GroupModCommand,
@@ -136,5 +142,28 @@ mod tests {
         for flow in flows(id, Rule::Edge(PortNo(3))).iter().chain([&altered]) {
             assert!(removed.contains(&delete(flow)), "{flow:?} stays");
         }
+    }
+
+    /// Floods go on while a flow beside the group is put right; a group of which nothing is known is made anew.
+    #[test]
+    fn a_group_that_was_read_is_never_deleted_while_it_is_needed() {
+        let id = NetworkId::new(7).unwrap();
+        let floods = |ports: &[u32]| Slice {
+            edges: ports.iter().copied().map(PortNo).collect(),
+            flood_out: ports.iter().map(|port| crate::slice::Out::Edge(PortNo(*port))).collect(),
+            ..Slice::default()
+        };
+        let commands = |held: &Slice, target: &Slice| -> Vec<GroupModCommand> {
+            let sent = rewrite(id, held, target, &[]).into_iter().flatten();
+            let command = |body| match body {
+                Body::GroupMod(group) => Some(group.command),
+                _ => None,
+            };
+            sent.filter_map(command).collect()
+        };
+        use GroupModCommand::{Add, Delete, Modify};
+        assert_eq!(commands(&floods(&[3]), &floods(&[3, 4])), [Modify]);
+        assert_eq!(commands(&Slice::default(), &floods(&[3])), [Delete, Add]);
+        assert_eq!(commands(&floods(&[3]), &Slice::default()), [Delete]);
     }
 }
