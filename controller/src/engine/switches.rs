@@ -12,7 +12,7 @@ use super::audit::Audit;
 use super::learning::labels;
 use crate::base::BaseRule;
 use crate::installed::Held;
-use crate::lift::{Lifted, lift};
+use crate::lift::Lifted;
 use crate::model::{Name, NetworkId, Place, SwitchRef, by_id};
 use crate::slice::{Slice, Source};
 use crate::southbound::{Connected, SessionId, SwitchHandle};
@@ -56,9 +56,9 @@ pub(super) struct Refused {
 const MOST_REFUSALS: usize = 1024;
 
 impl Engine {
-    pub(super) fn on_connected(&mut self, connected: Connected, now: Instant) {
+    pub(super) fn on_connected(&mut self, mut connected: Connected, now: Instant) {
         let id = connected.dpid;
-        let lifted = lift(&connected.flows, &connected.groups);
+        let lifted = std::mem::take(&mut connected.lifted);
         // Once in this state, only an operator, or an empty switch, ends it.
         let guarded = !self.ever_held_a_network() || self.foreign.contains(&id);
         let unknown = |id: &NetworkId| !self.has_id(*id) && !self.ids.is_releasing(*id);
@@ -68,7 +68,7 @@ impl Engine {
         } else {
             self.foreign.remove(&id);
         }
-        info!(switch = %id, peer = %connected.peer, flows = connected.flows.len(), "connected");
+        info!(switch = %id, peer = %connected.peer, flows = connected.flows, "connected");
         let live = Live {
             session: connected.session,
             handle: connected.handle.clone(),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::handle::SwitchHandle;
 use super::punts::{PuntReceiver, PuntSender};
+use crate::lift::Lifted;
 
 /// One connection of one switch; never used twice while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,10 +116,12 @@ pub struct Connected {
     pub desc: Desc,
     /// Its ports, in the order of their numbers, the reserved LOCAL included.
     pub ports: Vec<Port>,
-    /// Its flows with the configured cookie.
-    pub flows: Vec<FlowStats>,
-    /// All its groups.
-    pub groups: Vec<GroupDesc>,
+    /// How many flows with the configured cookie it told of.
+    pub flows: usize,
+    /// How many groups, anybody's.
+    pub groups: usize,
+    /// What these mean. The tables themselves are many times as large, and a thousand switches may come at once.
+    pub lifted: Lifted,
     /// Whether it has meters, the virtual meter for the controller's frames among them.
     pub meters_supported: bool,
     /// The way to it.

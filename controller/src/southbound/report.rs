@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::event::{Connected, Event, SessionId};
 use super::handle::{Queue, Queued, SwitchHandle};
 use super::machine::{Facts, Output};
+use crate::lift::lift;
 
 /// Ends of the channels that lead to a session, for the handle to it.
 pub(super) struct ToSession {
@@ -35,8 +36,9 @@ pub(super) fn connected(
         features: facts.features,
         desc: facts.desc,
         ports: facts.ports,
-        flows: facts.tables.flows,
-        groups: facts.tables.groups,
+        flows: facts.tables.flows.len(),
+        groups: facts.tables.groups.len(),
+        lifted: lift(&facts.tables.flows, &facts.tables.groups),
         meters_supported: facts.meters_supported,
         handle: SwitchHandle::new(dpid, session, queue, commands, close),
         connected_at: now,

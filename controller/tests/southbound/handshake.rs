@@ -26,8 +26,7 @@ async fn a_switch_that_can_all_that_is_needed_is_connected() {
     assert_eq!(connected.peer, peer.local_addr());
     assert_eq!(connected.desc.dp_desc.as_str(), Some("leaf"));
     assert_eq!(connected.ports.iter().map(|port| port.port_no.0).collect::<Vec<_>>(), [1, 2]);
-    let priorities: Vec<_> = connected.flows.iter().map(|flow| flow.priority).collect();
-    assert_eq!(priorities, [1, 3, 5], "ours alone");
+    assert_eq!(connected.flows, 3, "ours alone");
     assert!(connected.meters_supported);
     drop(peer);
     let (dpid, reason) = server.disconnected().await;

@@ -106,9 +106,11 @@ fn a_vxlan_link_that_fails_silently_is_found_by_its_silence() -> Checked {
         seen.tell(&format!("silent VXLAN link ({how}), LLDP limit 1000 ms"));
         seen.nothing_came_twice();
         seen.nothing_leaked(None);
-        let reasons = controller.reasons_of_switch("s1")?;
         let why = if both { "no announcement (LLDP) crosses it" } else { "works one way only" };
-        assert!(reasons.contains(why), "{reasons}");
+        until("the switch's reason", LEARNT, || {
+            let reasons = controller.reasons_of_switch("s1")?;
+            Ok(if reasons.contains(why) { Look::Done(()) } else { Look::NotYet(reasons) })
+        })?;
         assert!(controller.log().contains("the link is down"), "{}", controller.log());
         let metrics = controller.metrics()?;
         assert!(metrics.contains("isolane_links_lost_total"), "{metrics}");
