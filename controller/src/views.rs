@@ -78,6 +78,13 @@ impl<'a> Sources<'a> {
         (holds && self.installed.may_join(place, network)).then_some(place)
     }
 
+    /// The place of a port that is there and has still to leave what it was part of: [`Standing::Held`], and no words.
+    pub fn held(&self, at: &PortAt, network: NetworkId) -> Option<Place> {
+        let place = self.topology.resolve(at)?;
+        let holds = self.occupant(place).is_none_or(|(holder, _)| holder == at);
+        (holds && !self.installed.may_join(place, network)).then_some(place)
+    }
+
     /// The network as it should be now. `None` if it should not be at all.
     pub fn network(&self, id: NetworkId) -> Option<Network> {
         let record = self.intents.by_id(id)?;

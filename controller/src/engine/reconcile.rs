@@ -25,7 +25,7 @@ use crate::plan::{self, Phase, State};
 use crate::routes::routes;
 use crate::slice::Slice;
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
-use crate::views::{Standing, cut_for_want_of_tags, is_learnt_at, split};
+use crate::views::{cut_for_want_of_tags, is_learnt_at, split};
 
 /// Networks in work on one switch at a time; more wait for their turn.
 pub(super) const WINDOW: usize = 256;
@@ -235,7 +235,7 @@ impl Engine {
     fn waits_for_a_port(&self, id: NetworkId) -> bool {
         let Some(record) = self.intents.by_id(id) else { return false };
         self.intents.ports_of(&record.spec.name).any(|(at, _)| {
-            let Standing::Held(place, _) = self.sources().standing(at, id) else { return false };
+            let Some(place) = self.sources().held(at, id) else { return false };
             let leaving = |other: &NetworkId| {
                 self.jobs.contains_key(other) || self.dirty.members.contains(other)
             };

@@ -159,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let Self { reader, writer, framer, out, commanded, closing, probed, timer, shared, .. } =
             self;
         if calm {
-            framer.buffer().reserve(self.read_size);
+            make_room(framer.buffer(), self.read_size);
         }
         let to_write = !out.is_empty() || self.unflushed;
         let written = async {
@@ -469,6 +469,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let Self { reader, writer, out, .. } = self;
         say_goodbye(reader, writer, out).await;
     }
+}
+
+/// Makes room for a read. A buffer that was large for a long answer isn't kept for what comes after it: there may be a
+/// thousand of them.
+fn make_room(buffer: &mut BytesMut, size: usize) {
+    if buffer.is_empty() && size < READ_LARGE && buffer.capacity() >= READ_LARGE / 2 {
+        *buffer = BytesMut::with_capacity(size);
+    }
+    buffer.reserve(size);
 }
 
 /// Sends what is left, and closes when the peer has, or its time is up.
