@@ -2,16 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testbed::controller::Controller;
-use testbed::error::LabError;
 use testbed::faults::{Chances, Faults};
 use testbed::host::Frame;
-use testbed::rights::needs_rights;
 use testbed::wait::{Look, SetOnDrop, until};
 
 use super::ring::{Checked, LIMIT, Ring};
@@ -72,90 +70,6 @@ fn a_second_controller_on_the_same_folder_is_refused_and_names_the_first() -> Ch
     assert!(said.contains(&format!("process {}", controller.pid())), "{said}");
     assert!(said.contains("in use") && said.contains("--data-dir"), "{said}");
     controller.create_network("red")
-}
-
-/// A small file system of its own.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Result<Self, LabError> {
-        let size = "-osize=8m";
-        let done = Command::new("mount").args(["-t", "tmpfs", size, "tmpfs"]).arg(at).status();
-        let done = done.map_err(|source| LabError::io("mounting a small disk", source))?;
-        assert!(done.success(), "mount: {done}");
-        Ok(Self(at.to_owned()))
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.join("filler")
-    }
-
-    /// Takes all room there is.
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.filler()).unwrap();
-        for size in [64 << 10, 4 << 10, 1] {
-            while file.write_all(&vec![1; size]).is_ok() {}
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, for the controller may still have it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// Changes are refused with 503, what is there is told and forwarded, and all is well once there is room.
-#[test]
-fn a_full_disk_refuses_changes_and_nothing_else() -> Checked {
-    if !needs_rights("a full disk refuses changes and nothing else") {
-        return Ok(());
-    }
-    let controller = Controller::start(([127, 0, 0, 1], 0).into())?;
-    let folder = controller.data_dir();
-    let mut disk = None;
-    let controller = controller.kill_and_restart_after(|| {
-        disk = Some(SmallDisk::mount(&folder)?);
-        Ok(())
-    })?;
-    let disk = disk.unwrap();
-    let ring = Ring::begin(&controller)?;
-    ring.populate(&controller, "red")?;
-    disk.fill();
-    let mut made = Vec::new();
-    let refused = loop {
-        assert!(made.len() < 20_000, "the disk never fills up");
-        let name = format!("net-{}", made.len());
-        let spec = json!({ "name": name, "labels": { "filler": "x".repeat(200) } });
-        let answer = controller.rest().call("POST", "/api/v1/networks", &spec)?;
-        match answer.status {
-            201 => made.push(name),
-            _ => break answer,
-        }
-    };
-    assert_eq!(refused.status, 503, "{refused}");
-    assert!(refused.text("/type").ends_with("store-unavailable"), "{refused}");
-    assert!(refused.text("/detail").contains("No space left"), "{refused}");
-    let refused = controller.try_attach("red", "s1", "2")?;
-    assert_eq!(refused.status, 503, "{refused}");
-    let network = controller.rest().get("/api/v1/networks/red")?;
-    assert_eq!((network.status, &network.body["ports"]), (200, &json!(3)), "{network}");
-    for from in 1..=3 {
-        ring.everybody_hears(from, &[1, 2, 3]);
-        ring.talks_to_all(from);
-    }
-    std::fs::remove_file(disk.filler()).unwrap();
-    controller.attach("red", "s1", "2")?;
-    let controller = controller.kill_and_restart()?;
-    for name in made.iter().chain([&"red".to_owned()]) {
-        let answer = controller.rest().get(&format!("/api/v1/networks/{name}"))?;
-        assert_eq!(answer.status, 200, "{answer}");
-    }
-    let refused = controller.rest().get(&format!("/api/v1/networks/net-{}", made.len()))?;
-    assert_eq!(refused.status, 404, "what was refused never happened");
-    controller.stop()?;
-    Ok(())
 }
 
 /// One host shows new sources without end. Others' links stay, others' hosts are learnt, changes are answered.

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod backups;
+mod disks;
 mod ends;
 mod returning;
 mod ring;
