@@ -63,6 +63,20 @@ pub struct ServeArgs {
     /// Seconds without an answer after which its connection is closed [default: 3]
     #[arg(long, env = "ISOLANE_ECHO_LIMIT", value_name = "SECONDS")]
     pub echo_limit: Option<f64>,
+    /// How log lines are written to standard error [default: text]
+    #[arg(long, env = "ISOLANE_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people; with colours on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Settings with everything filled in and checked.
@@ -90,6 +104,8 @@ pub struct Config {
     pub echo_interval: Duration,
     /// Silence after it before the connection is closed.
     pub echo_limit: Duration,
+    /// How log lines are written.
+    pub log_format: LogFormat,
 }
 
 /// The files that TLS needs.
@@ -186,6 +202,7 @@ impl Config {
                 2.0,
             )?,
             echo_limit: seconds("--echo-limit", args.echo_limit.or(file.echo_limit), 3.0)?,
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
         })
     }
 }

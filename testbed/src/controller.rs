@@ -275,10 +275,12 @@ fn said(log: &Path) -> String {
     fs::read_to_string(log).unwrap_or_default()
 }
 
-/// The `address=` of the first line that says `what`.
+/// The address in the first line that says `what`, in text or in JSON.
 fn address(log: &str, what: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains(what))?;
-    line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.parse().ok()
+    let after = |mark| line.split_once(mark).map(|(_, rest)| rest);
+    let text = after("address=").or_else(|| after("\"address\":\""))?;
+    text.split([' ', '"']).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -292,5 +294,7 @@ mod tests {
         assert_eq!(address(log, SAYS_OPENFLOW), Some(([127, 0, 0, 1], 6653).into()));
         assert_eq!(address(log, SAYS_REST), Some(([127, 0, 0, 1], 4711).into()));
         assert_eq!(address("t INFO REST API address=", SAYS_REST), None);
+        let json = r#"{"fields":{"message":"REST API","address":"127.0.0.1:4711","tls":false}}"#;
+        assert_eq!(address(json, SAYS_REST), Some(([127, 0, 0, 1], 4711).into()));
     }
 }

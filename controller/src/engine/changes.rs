@@ -59,10 +59,12 @@ impl Engine {
                 (Change::Created, NetworkRecord { id, spec, set: None })
             }
         };
-        info!(network = %record.spec.name, id = %record.id, ?change, "network");
-        let id = record.id;
+        let (id, name) = (record.id, record.spec.name.clone());
         let parts = Parts { records: vec![Record::Network(record)], taken };
-        Ok(self.start_on(change, parts, [id]))
+        Ok(self.start(change, parts, move |_| {
+            info!(network = %name, %id, ?change, "network");
+            vec![id]
+        }))
     }
 
     pub(super) fn take_id(&mut self) -> Result<NetworkId, Problem> {
@@ -93,8 +95,9 @@ impl Engine {
         let mut records: Vec<_> = ports.iter().cloned().map(Record::NoPort).collect();
         records.push(Record::NoNetwork(name.clone()));
         records.push(self.releasing(id));
-        info!(network = %name, %id, "network deleted");
+        let name = name.clone();
         Ok(self.start((), records, move |engine| {
+            info!(network = %name, %id, "network deleted");
             engine.release(id);
             engine.ask_again(id);
             let places = ports.iter().filter_map(|at| engine.topology.resolve(at));
@@ -619,8 +622,9 @@ impl Engine {
             records
                 .extend(unknown.map(|network| Record::World(Fact::Releasing(network, on.clone()))));
         }
-        info!(switch = %id, adopt, records = records.len(), "foreign-state ends");
+        let count = records.len();
         Ok(self.start(id, records, move |engine| {
+            info!(switch = %id, adopt, records = count, "foreign-state ends");
             engine.learn_from_all(&ids);
             engine.end_foreign_state(id);
             engine.installed.networks_on(id)

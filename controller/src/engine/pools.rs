@@ -61,14 +61,19 @@ impl Engine {
             }
         }
         let mut records = Vec::new();
-        let new = specs.iter().zip(&attached).filter(|(_, (change, _))| *change == Change::Created);
-        for (later, (spec, (_, at))) in (0..).zip(new) {
-            info!(network = %name, port = %at, owner = %spec.owner, "attached from the pool");
-            let owner = Some(spec.owner.clone());
+        let pairs = specs.iter().zip(&attached);
+        let new = pairs.filter(|(_, (change, _))| *change == Change::Created);
+        let new: Vec<_> = new.map(|(spec, (_, at))| (spec.owner.clone(), at.clone())).collect();
+        for (later, (owner, at)) in (0..).zip(&new) {
+            let owner = Some(owner.clone());
             let port = PortSpec { owner, ..PortSpec::default() };
             records.push(Record::Port(at.clone(), self.new_port(name.clone(), port, None, later)));
         }
+        let name = name.clone();
         Ok(self.start(attached, records, move |engine| {
+            for (owner, at) in new {
+                info!(network = %name, port = %at, %owner, "attached from the pool");
+            }
             for (_, at) in given.into_values() {
                 engine.joined(&at);
             }
@@ -366,15 +371,16 @@ impl Engine {
             Some(old) if old == ready => Change::Unchanged,
             Some(_) => Change::Updated,
         };
-        let records = match change {
-            Change::Unchanged => Vec::new(),
-            _ => {
-                info!(switch = %id, %port, ready, "port of the pool");
-                let record = PoolRecord { ready: Some(ready), ..old };
-                vec![Record::PoolPort(id, port.clone(), record)]
-            }
-        };
-        Ok(self.start_on((change, id, port), records, []))
+        if change == Change::Unchanged {
+            return Ok(self.start_on((change, id, port), Vec::new(), []));
+        }
+        let record = PoolRecord { ready: Some(ready), ..old };
+        let records = vec![Record::PoolPort(id, port.clone(), record)];
+        let told = port.clone();
+        Ok(self.start((change, id, port), records, move |_| {
+            info!(switch = %id, port = %told, ready, "port of the pool");
+            Vec::new()
+        }))
     }
 
     /// A port of a pool for callers.

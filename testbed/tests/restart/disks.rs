@@ -164,6 +164,9 @@ fn a_disk_that_turns_read_only_refuses_changes_and_nothing_else() -> Checked {
         assert!(refused.text("/type").ends_with("store-unavailable"), "{refused}");
         assert!(refused.text("/detail").contains("Read-only file system"), "{refused}");
     }
+    let log = controller.log();
+    assert!(log.contains("network=red") && log.contains("Read-only file system"), "{log}");
+    assert!(!log.contains("network=no"), "what was refused is told as done: {log}");
     let network = controller.rest().get("/api/v1/networks/red")?;
     assert_eq!((network.status, &network.body["ports"]), (200, &json!(3)), "{network}");
     for from in 1..=3 {

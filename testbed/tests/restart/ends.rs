@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testbed::controller::Controller;
+use testbed::error::LabError;
 use testbed::faults::{Chances, Faults};
 use testbed::host::Frame;
 use testbed::wait::{Look, SetOnDrop, until};
@@ -114,4 +115,23 @@ fn a_flood_from_one_switch_takes_nothing_from_the_others() -> Checked {
             Checked::Ok(())
         })()
     })
+}
+
+/// Each line of the log is an object for machines, if that is wanted, and plain text in a file otherwise.
+#[test]
+fn the_log_is_written_as_whoever_reads_it_wants() -> Checked {
+    let log_of = |arguments: &[&str]| -> Result<String, LabError> {
+        let controller = Controller::start_with(([127, 0, 0, 1], 0).into(), arguments)?;
+        controller.create_network("red")?;
+        let log = controller.log();
+        controller.stop()?;
+        Ok(log)
+    };
+    let text = log_of(&[])?;
+    assert!(text.contains("network=red") && !text.contains('\u{1b}'), "{text}");
+    let json = log_of(&["--log-format", "json"])?;
+    let lines: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().any(|line| line["fields"]["network"] == "red"), "{json}");
+    Ok(())
 }
