@@ -161,6 +161,10 @@ impl Engine {
     }
 
     fn facts_of_switch(&self, id: DatapathId, facts: &mut Vec<Fact>) {
+        // The store would take what is said now as later than that it is forgotten.
+        if self.storing.iter().any(|storing| storing.forgets(id)) {
+            return;
+        }
         let known = self.topology.switch(id).map(|switch| self.known(id, switch));
         let away = known.as_ref().is_some_and(|known| known.away);
         match (known, self.world.switches.get(&id)) {
@@ -246,5 +250,90 @@ impl Engine {
         }
         self.noting.closed = true;
         self.noting.due = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::discovery::Timing;
+    use crate::engine::EngineConfig;
+    use crate::lldp;
+    use crate::model::by_id;
+    use crate::store::{Outcome, Store};
+    use crate::world::World;
+
+    /// Takes everything, and says nothing of it by itself.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<Mutex<Vec<Record>>>);
+
+    impl Silent {
+        /// What is known after a start with what was taken.
+        fn world(&self) -> World {
+            let mut world = World::default();
+            for record in &*self.0.lock().unwrap() {
+                if let Record::World(fact) = record {
+                    world.apply(fact.clone());
+                }
+            }
+            world
+        }
+    }
+
+    impl Store for Silent {
+        fn load(&mut self) -> anyhow::Result<Vec<Record>> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+
+        fn commit(&mut self, _: u64, records: Arc<[Record]>) {
+            self.0.lock().unwrap().extend(records.iter().cloned());
+        }
+
+        fn note(&mut self, records: Arc<[Record]>) {
+            self.0.lock().unwrap().extend(records.iter().cloned());
+        }
+
+        fn resume(&mut self) {}
+
+        fn outcomes(&mut self) -> mpsc::UnboundedReceiver<Outcome> {
+            mpsc::unbounded_channel().1
+        }
+    }
+
+    /// What is noted while a switch is being forgotten, by itself or along with another change, doesn't bring it back.
+    #[test]
+    fn a_switch_that_is_being_forgotten_is_not_noted_any_more() {
+        let (now, id) = (Instant::now(), DatapathId(7));
+        let store = Silent::default();
+        store.0.lock().unwrap().push(Record::World(Fact::Switch(id, Known::default())));
+        let second = Duration::from_secs(1);
+        let config = EngineConfig {
+            timing: Timing { interval: second, limit: 4 * second },
+            store: Box::new(store.clone()),
+            lldp_key: lldp::Key::new([7; 32]),
+            switch_away: second,
+            restart_hold: second,
+            audit_interval: second,
+        };
+        let mut engine = Engine::new(config, now).unwrap();
+        // Something about it is different from what the store knows.
+        engine.unseen.remove(id);
+        engine.noting.switch(id, now);
+        let forgotten = engine.delete_switch(&by_id(id)).unwrap();
+        engine.note_world(now + second);
+        let spec = serde_json::from_str(r#"{"name": "red"}"#).unwrap();
+        let other = engine.put_network(spec, true).unwrap();
+        assert_eq!(store.world().switches, World::default().switches);
+
+        // It can't be forgotten after all: then it is noted as it is.
+        engine.on_outcome(Some(Outcome::Noted(Ok(()))));
+        engine.on_outcome(Some(Outcome::Failed("full".to_owned())));
+        drop((forgotten, other));
+        engine.note_world(now + 2 * second);
+        assert!(store.world().switches[&id].away);
     }
 }

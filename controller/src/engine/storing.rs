@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use openflow::DatapathId;
 use tokio::sync::oneshot;
 
 use super::Engine;
@@ -45,6 +46,13 @@ pub(super) struct Storing {
     taken: Vec<NetworkId>,
     then: Then,
     told: oneshot::Sender<Result<Vec<Settling>, String>>,
+}
+
+impl Storing {
+    /// Whether a switch is forgotten by it.
+    pub(super) fn forgets(&self, id: DatapathId) -> bool {
+        self.records.iter().any(|it| matches!(it, Record::World(Fact::NoSwitch(of)) if *of == id))
+    }
 }
 
 /// What a change consists of.
@@ -163,6 +171,9 @@ impl Engine {
         for storing in std::mem::take(&mut self.storing) {
             for record in &*storing.records {
                 self.accepted.revert(record, &self.intents);
+                if let Record::World(Fact::NoSwitch(id)) = record {
+                    self.noting.switch(*id, self.now);
+                }
             }
             for id in storing.taken {
                 self.ids.release(id);

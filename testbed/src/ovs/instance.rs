@@ -183,8 +183,11 @@ impl Ovs {
         let child = spawn(command, &self.folder, "ovs-vswitchd", &self.namespace)?;
         *self.vswitchd.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let ready = control(&self.folder, "ovs-vswitchd");
-        until("ovs-vswitchd's socket", START_LIMIT, || {
-            Ok(if ready.exists() { Look::Done(()) } else { Look::NotYet(self.log()) })
+        // It says what it can in the database a moment after its socket is there.
+        let able = || self.vsctl(["--no-wait", "get", "Open_vSwitch", ".", "datapath_types"]);
+        until("ovs-vswitchd", START_LIMIT, || {
+            let done = ready.exists() && able()?.trim() != "[]";
+            Ok(if done { Look::Done(()) } else { Look::NotYet(self.log()) })
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use api::types::{Ack, NetworkSpec, PortSpec};
+use api::types::{Ack, NetworkSpec, PortSpec, State};
 use api::values::{HostIp, MacLimit, NetworkName};
 use controller::cookie::Cookie;
 use controller::engine::{Started, Stored};
@@ -396,6 +396,7 @@ impl World {
             if ack == Ack::Installed {
                 if let Some((port, allowed)) = promise.bound
                     && self.enforced.get(&port) == Some(&allowed)
+                    && self.is_installed(port)
                 {
                     self.firm.insert(port, allowed);
                 }
@@ -410,6 +411,16 @@ impl World {
         }
         self.promises = waiting;
         Ok(())
+    }
+
+    /// Whether callers are told that a port is a member of its network: else an answer about it says `pending`.
+    fn is_installed(&self, port: Port) -> bool {
+        let Some(name) = self.ports.get(&port).and_then(|tag| self.name_of(*tag)) else {
+            return false;
+        };
+        let engine = self.lab.engine();
+        let found = engine.ports_of(name).find(|(at, _)| **at == host_at(port));
+        found.is_some_and(|(at, record)| engine.show_port(at, record).state == State::Installed)
     }
 
     fn promise<T>(&mut self, started: Started<T>, left: Vec<(Port, Tag, u64)>) {
