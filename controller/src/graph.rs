@@ -294,8 +294,9 @@ impl Graph {
             };
             let (part, rest) = left.into_iter().partition(reaches);
             left = rest;
-            let of_avoided = self.hops_of_avoided(network, &towards, usable, fixed);
-            let hop_from = |at: DatapathId| match of_avoided.get(&at) {
+            let mut settled = self.hops_of_avoided(network, &towards, usable, fixed);
+            settled.extend(self.hops_of_islands(network, &towards, usable));
+            let hop_from = |at: DatapathId| match settled.get(&at) {
                 Some(hop) => Some(*hop),
                 None => self.closer(network, &towards, usable, at),
             };
@@ -350,6 +351,52 @@ impl Graph {
                     }
                 }
             }
+        }
+        hops
+    }
+
+    /// The hops of switches that reach the root over avoided ones only: those that reach each other without any leave
+    /// by the same one, and are joined among themselves. So they stay in touch if the avoided one forwards no more.
+    fn hops_of_islands(
+        &self,
+        network: NetworkId,
+        costs: &Distances,
+        usable: impl Fn(&Link) -> bool + Copy,
+    ) -> BTreeMap<DatapathId, Hop> {
+        let ashore = |link: &Link| {
+            usable(link) && ![link.a, link.b].iter().any(|end| self.avoided.contains(&end.switch))
+        };
+        let cost = |switch: DatapathId| {
+            self.index.get(&switch).map_or(u32::MAX, |node| costs[node.index()])
+        };
+        let mut hops = BTreeMap::new();
+        if self.avoided.is_empty() {
+            return hops;
+        }
+        let mut seen = self.avoided.clone();
+        for first in self.graph.node_weights().copied() {
+            if cost(first) == u32::MAX || !seen.insert(first) {
+                continue;
+            }
+            let mut island = vec![first];
+            let mut next = 0;
+            while let Some(&at) = island.get(next) {
+                let peers = self.hops_over(at, ashore).map(|hop| hop.to.switch);
+                island.extend(peers.filter(|peer| seen.insert(*peer)));
+                next += 1;
+            }
+            let least = island.iter().map(|at| cost(*at)).min().unwrap_or_default();
+            if least == 0 {
+                continue; // it has the root
+            }
+            let nearest = island.iter().filter(|at| cost(**at) == least);
+            let exits = nearest.filter_map(|at| self.closer(network, costs, usable, *at));
+            let best = |hop: &Hop| choice(network, &Link::new(hop.from, hop.to, hop.encap));
+            let Some(exit) = exits.max_by_key(best) else { continue };
+            let Some(inland) = self.costs(exit.from.switch, ashore, |_| false) else { continue };
+            let ways = island.iter().filter_map(|at| self.closer(network, &inland, ashore, *at));
+            hops.extend(ways.map(|hop| (hop.from.switch, hop)));
+            hops.insert(exit.from.switch, exit);
         }
         hops
     }
@@ -519,6 +566,34 @@ mod tests {
                 [of_avoided[0].from, of_avoided[0].to].contains(&place(2, 2)),
                 "by the port it has"
             );
+        }
+    }
+
+    /// 1 and 5 reach 3 and 4 over 2 alone, which is away; between 3 and 4, and between 1 and 5, there is a link of
+    /// their own: whatever the root, the tree uses that, for 2 may be dead.
+    #[test]
+    fn switches_that_reach_each_other_without_an_avoided_one_are_joined_without_it() {
+        let ends =
+            [(1, 2), (5, 2), (1, 5), (3, 2), (4, 2), (3, 4)].map(|(a, b)| (a as u64, b as u64));
+        let links = (1u32..).zip(ends).map(|(n, (a, b))| {
+            Link::new(
+                Place::new(DatapathId(a), PortNo(n)),
+                Place::new(DatapathId(b), PortNo(n)),
+                Encap::Vlan,
+            )
+        });
+        let away = DatapathId(2);
+        let graph =
+            Graph::new((1..=5).map(DatapathId), links.clone()).avoiding(BTreeSet::from([away]));
+        let all: BTreeSet<_> = (1..=5).filter(|n| *n != 2).map(DatapathId).collect();
+        let ports: BTreeSet<_> = [1, 2, 4, 5].map(PortNo).into();
+        let held = TreePorts { sends: ports.clone(), accepts: ports };
+        for id in 1..60 {
+            let network = NetworkId::new(id).unwrap();
+            let tree = graph.tree(network, &all, &Limits::from([(away, held.clone())]));
+            let used: BTreeSet<_> = tree.iter().map(|hop| hop.from.port.0).collect();
+            assert!(used.contains(&3) && used.contains(&6), "network {id}: {tree:?}");
+            assert_eq!(tree.len(), 4, "all five are joined: {tree:?}");
         }
     }
 
