@@ -13,6 +13,9 @@ use tokio::task::JoinSet;
 use super::http::Client;
 use crate::controller::Controller;
 
+/// Ports of each network.
+const PORTS: u64 = 100;
+
 /// Options of `testbed bench store`.
 #[derive(Args)]
 pub struct StoreArgs {
@@ -69,14 +72,17 @@ async fn attaches(address: SocketAddr, turn: usize, clients: u32, time: Duration
     for client in 0..clients {
         tasks.spawn(async move {
             let mut connection = Client::connect(address).await?;
-            // One of its own for each, so that none has many ports.
-            let spec = format!(r#"{{"name":"net-{turn}-{client}"}}"#);
-            connection.expect("POST", "/api/v1/networks", &spec, &[201]).await?;
             let mut count = 0_u64;
             while begin.elapsed() < time {
+                // Networks of their own, and none with many ports: looking at all of them isn't what is measured.
+                let network = format!("net-{turn}-{client}-{}", count / PORTS);
+                if count.is_multiple_of(PORTS) {
+                    let spec = format!(r#"{{"name":"{network}"}}"#);
+                    connection.expect("POST", "/api/v1/networks", &spec, &[201]).await?;
+                }
                 count += 1;
                 let port = format!("t{turn}c{client}/p{count}");
-                let path = format!("/api/v1/networks/net-{turn}-{client}/ports/{port}?wait=stored");
+                let path = format!("/api/v1/networks/{network}/ports/{port}?wait=stored");
                 connection.expect("PUT", &path, "{}", &[201, 202]).await?;
             }
             anyhow::Ok(count)
