@@ -696,7 +696,6 @@ impl Engine {
             // It may have come back just now: then it is as any that connects.
             if engine.sessions.contains_key(&id) {
                 engine.topology.specify(id, SwitchSpec::default());
-                engine.noting.switch(id, engine.now);
             } else {
                 engine.forget_switch(id);
             }

@@ -104,6 +104,12 @@ impl Engine {
         self.noting.due = None;
         self.noting.not_before = Some(now + PAUSE);
         let mut facts = self.noting.first.clone();
+        // Of those that are being forgotten it is said once that is settled: the store would take what is said now as
+        // later than that.
+        let changed = std::mem::take(&mut self.noting.switches).into_iter();
+        let (later, changed): (BTreeSet<_>, _) =
+            changed.partition(|id| self.is_being_forgotten(*id));
+        self.noting.switches = changed;
         while facts.len() < MOST
             && let Some(id) = self.noting.switches.pop_first()
         {
@@ -123,6 +129,7 @@ impl Engine {
         if std::mem::take(&mut self.noting.links) {
             self.facts_of_links(&mut facts);
         }
+        self.noting.switches.extend(later);
         if !self.noting.switches.is_empty() {
             self.noting.wake(now);
         }
@@ -150,6 +157,7 @@ impl Engine {
         if few && !self.noting.closed {
             switches.extend(&self.noting.switches);
         }
+        switches.retain(|id| !self.is_being_forgotten(*id));
         let mut facts = Vec::new();
         for id in switches {
             self.facts_of_switch(id, &mut facts);
@@ -160,11 +168,11 @@ impl Engine {
         facts.into_iter().map(Record::World).collect()
     }
 
+    fn is_being_forgotten(&self, id: DatapathId) -> bool {
+        self.storing.iter().any(|storing| storing.forgets(id))
+    }
+
     fn facts_of_switch(&self, id: DatapathId, facts: &mut Vec<Fact>) {
-        // The store would take what is said now as later than that it is forgotten.
-        if self.storing.iter().any(|storing| storing.forgets(id)) {
-            return;
-        }
         let known = self.topology.switch(id).map(|switch| self.known(id, switch));
         let away = known.as_ref().is_some_and(|known| known.away);
         match (known, self.world.switches.get(&id)) {
@@ -245,7 +253,7 @@ impl Engine {
     pub fn close_notes(&mut self) {
         self.sweep_releases();
         let now = self.now;
-        while self.noting.sent.is_none() && self.noting.due.is_some() && !self.noting.closed {
+        if self.noting.sent.is_none() && self.noting.due.is_some() && !self.noting.closed {
             self.note_now(now);
         }
         self.noting.closed = true;
@@ -304,12 +312,7 @@ mod tests {
         }
     }
 
-    /// What is noted while a switch is being forgotten, by itself or along with another change, doesn't bring it back.
-    #[test]
-    fn a_switch_that_is_being_forgotten_is_not_noted_any_more() {
-        let (now, id) = (Instant::now(), DatapathId(7));
-        let store = Silent::default();
-        store.0.lock().unwrap().push(Record::World(Fact::Switch(id, Known::default())));
+    fn engine(store: &Silent, now: Instant) -> Engine {
         let second = Duration::from_secs(1);
         let config = EngineConfig {
             timing: Timing { interval: second, limit: 4 * second },
@@ -319,7 +322,17 @@ mod tests {
             restart_hold: second,
             audit_interval: second,
         };
-        let mut engine = Engine::new(config, now).unwrap();
+        Engine::new(config, now).unwrap()
+    }
+
+    /// What is noted while a switch is being forgotten, by itself or along with another change, doesn't bring it back.
+    #[test]
+    fn a_switch_that_is_being_forgotten_is_not_noted_any_more() {
+        let (now, id) = (Instant::now(), DatapathId(7));
+        let store = Silent::default();
+        store.0.lock().unwrap().push(Record::World(Fact::Switch(id, Known::default())));
+        let second = Duration::from_secs(1);
+        let mut engine = engine(&store, now);
         // Something about it is different from what the store knows.
         engine.unseen.remove(id);
         engine.noting.switch(id, now);
@@ -335,5 +348,20 @@ mod tests {
         drop((forgotten, other));
         engine.note_world(now + 2 * second);
         assert!(store.world().switches[&id].away);
+    }
+    /// Its links may be in the store a moment longer than the switch.
+    #[test]
+    fn links_of_a_switch_that_was_forgotten_last_are_not_recalled() {
+        let store = Silent::default();
+        let end = |switch| crate::model::Place::new(DatapathId(switch), openflow::PortNo(1));
+        let link = KnownLink { declared: false, silent: false };
+        let facts =
+            [Fact::Switch(DatapathId(1), Known::default()), Fact::Link((end(1), end(2)), link)];
+        store.0.lock().unwrap().extend(facts.map(Record::World));
+        let now = Instant::now();
+        let mut engine = engine(&store, now);
+        assert_eq!(engine.show_links(), []);
+        engine.note_world(now + Duration::from_secs(1));
+        assert!(store.world().links.is_empty());
     }
 }

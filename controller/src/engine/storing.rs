@@ -171,9 +171,6 @@ impl Engine {
         for storing in std::mem::take(&mut self.storing) {
             for record in &*storing.records {
                 self.accepted.revert(record, &self.intents);
-                if let Record::World(Fact::NoSwitch(id)) = record {
-                    self.noting.switch(*id, self.now);
-                }
             }
             for id in storing.taken {
                 self.ids.release(id);
