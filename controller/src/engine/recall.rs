@@ -14,21 +14,18 @@ use crate::installed::Held;
 use crate::model::{NetworkId, PortAt, by_id};
 use crate::routes::routes;
 use crate::topology::{Port, Switch};
-use crate::world::{Ends, Holding, Known};
+use crate::world::{Holding, Known};
 
 impl Engine {
     /// Takes over what the store knows.
     pub(super) fn recall(&mut self, now: Instant) {
         let known: Vec<_> = self.world.switches.iter().map(|(id, it)| (*id, it.clone())).collect();
-        // Not those of a switch that was forgotten last.
-        let is_known =
-            |(a, b): &Ends| [a, b].iter().all(|end| self.world.switches.contains_key(&end.switch));
-        let links = self.world.links.iter().filter(|(ends, _)| is_known(ends));
-        let links: Vec<_> = links.map(|(ends, link)| (*ends, *link)).collect();
+        let links = self.world.links.iter().map(|(ends, link)| (*ends, link.declared));
+        let links: Vec<_> = links.collect();
         let switches = known.iter().map(|(id, known)| (*id, self.recalled(*id, known, now)));
         let switches: Vec<_> = switches.collect();
-        self.topology.recall(switches, links.iter().map(|(ends, link)| (*ends, link.declared)));
-        for ((a, b), link) in links {
+        self.topology.recall(switches, links);
+        for (&(a, b), link) in &self.world.links {
             if !link.silent {
                 self.discovery.recall(a, b, now);
             }
