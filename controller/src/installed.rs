@@ -245,7 +245,7 @@ mod tests {
             ..Slice::default()
         };
         let gone = Held { slice: tree(&[2]), sent: Some(tree(&[2, 3])), ..Held::default() };
-        let state = |installed, desired, live| State { installed, desired, live };
+        let state = |installed, desired, live| State { installed, desired, live, assumed: false };
         let mut switches = BTreeMap::from([
             (DatapathId(1), state(gone.as_reckoned_with(), tree(&[2]), false)),
             (DatapathId(2), state(tree(&[1]), tree(&[1, 3]), true)),

@@ -9,7 +9,9 @@
 //! **Flood.** Edges of the tree that go are dropped at once, at each end that
 //! answers. An edge that comes is added as soon as no loop can arise from it
 //! with those that may still be active (break before make); attach and detach
-//! only graft and prune, so they never wait.
+//! only graft and prune, so they never wait. After a start a switch that isn't
+//! back yet may hold any part of a plan that was under way: until it was read,
+//! no edge is added that might close a loop with it.
 //!
 //! **Known hosts.** A flow is written, new or in place of another, only after
 //! its next hop's flow to the same place is confirmed, and the trunk's tag is
@@ -40,6 +42,9 @@ pub struct State {
     /// Whether it answers. One that doesn't may well forward: what it holds
     /// is a fixed input.
     pub live: bool,
+    /// What it holds was never read: it hasn't come back since the start, when
+    /// a plan may have been under way. It may flood into any trunk.
+    pub assumed: bool,
 }
 
 /// The slices after a phase, of the switches that change in it.
@@ -144,6 +149,7 @@ impl<'a> Planner<'a> {
             joined.union(index[&from.switch], index[&to.switch]);
             allowed.extend([from, to]);
         }
+        self.join_assumed(&index, &mut joined);
         // A trunk that floods to nobody knows where might close any loop.
         if self.now.iter().any(|(id, slice)| self.floods_into_the_unknown(*id, slice)) {
             return allowed;
@@ -154,6 +160,22 @@ impl<'a> Planner<'a> {
             }
         }
         allowed
+    }
+
+    /// Where frames may cross for all that is known: among switches of which nothing was read, and where one of these
+    /// is the other end of a trunk that floods.
+    fn join_assumed(&self, index: &HashMap<DatapathId, usize>, joined: &mut UnionFind<usize>) {
+        let is_assumed = |id: DatapathId| self.switches.get(&id).is_some_and(|it| it.assumed);
+        let mut assumed = index.iter().filter(|(id, _)| is_assumed(**id)).map(|(_, at)| *at);
+        let Some(first) = assumed.next() else { return };
+        for other in assumed {
+            joined.union(first, other);
+        }
+        for (from, to) in self.tree_edges(|id| self.now.get(&id), |_, _, _, _| true) {
+            if is_assumed(from.switch) || is_assumed(to.switch) {
+                joined.union(index[&from.switch], index[&to.switch]);
+            }
+        }
     }
 
     /// The links on which some switch sends or accepts floods, each once, if

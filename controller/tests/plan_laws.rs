@@ -277,7 +277,7 @@ fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<
         let state = ids.iter().map(|id| {
             let installed = slices.get(id).cloned().unwrap_or_default();
             let desired = desired.get(id).cloned().unwrap_or_default();
-            (*id, State { installed, desired, live: !is_away(*id, round) })
+            (*id, State { installed, desired, live: !is_away(*id, round), assumed: false })
         });
         let state: BTreeMap<_, _> = state.collect();
         let steady = away == 0 && old.up == new.up && connected(fabric, &new.up);

@@ -271,7 +271,8 @@ impl Engine {
         let state = all.into_iter().map(|(switch, held)| {
             let installed = held.map(Held::as_reckoned_with).unwrap_or_default();
             let desired = desired.remove(&switch).unwrap_or_default();
-            (switch, State { installed, desired, live: self.is_usable(id, switch) })
+            let assumed = self.unseen.is_assumed(switch) && !self.graph.avoided().contains(&switch);
+            (switch, State { installed, desired, live: self.is_usable(id, switch), assumed })
         });
         let mut states = state.collect();
         self.presuppose(&mut states);

@@ -253,7 +253,15 @@ impl World {
         let ids: BTreeSet<_> = desired.keys().chain(installed.keys()).copied().collect();
         let states = ids.into_iter().map(|id| {
             let installed = installed.get(&id).cloned().unwrap_or_default();
-            (id, State { installed, desired: desired.remove(&id).unwrap_or_default(), live: true })
+            (
+                id,
+                State {
+                    installed,
+                    desired: desired.remove(&id).unwrap_or_default(),
+                    live: true,
+                    assumed: false,
+                },
+            )
         });
         let phases = plan(&states.collect(), &self.peers);
         let phases: Vec<_> = phases.into_iter().rev().collect();

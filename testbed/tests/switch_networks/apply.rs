@@ -83,7 +83,15 @@ impl Lab {
             let switches: BTreeSet<_> = desired.keys().chain(installed.keys()).copied().collect();
             let state = switches.into_iter().map(|switch| {
                 let of = |slices: &Slices| slices.get(&switch).cloned().unwrap_or_default();
-                (switch, State { installed: of(installed), desired: of(&desired), live: true })
+                (
+                    switch,
+                    State {
+                        installed: of(installed),
+                        desired: of(&desired),
+                        live: true,
+                        assumed: false,
+                    },
+                )
             });
             plans.push((id, plan(&state.collect(), &self.peers).into_iter()));
             wanted.insert(id, desired);
