@@ -328,13 +328,7 @@ impl Graph {
             if !seen.insert(first) {
                 continue;
             }
-            let mut joined = vec![first];
-            let mut next = 0;
-            while let Some(&at) = joined.get(next) {
-                let peers = self.hops_over(at, &fixed).map(|hop| hop.to.switch);
-                joined.extend(peers.filter(|peer| seen.insert(*peer)));
-                next += 1;
-            }
+            let joined = self.joined_over(first, &fixed, &mut seen);
             let best = |hop: &Hop| choice(network, &Link::new(hop.from, hop.to, hop.encap));
             let ways = joined.iter().filter_map(|at| self.closer(network, costs, usable, *at));
             let way = ways.max_by_key(best);
@@ -378,13 +372,7 @@ impl Graph {
             if cost(first) == u32::MAX || !seen.insert(first) {
                 continue;
             }
-            let mut island = vec![first];
-            let mut next = 0;
-            while let Some(&at) = island.get(next) {
-                let peers = self.hops_over(at, ashore).map(|hop| hop.to.switch);
-                island.extend(peers.filter(|peer| seen.insert(*peer)));
-                next += 1;
-            }
+            let island = self.joined_over(first, ashore, &mut seen);
             let least = island.iter().map(|at| cost(*at)).min().unwrap_or_default();
             if least == 0 {
                 continue; // it has the root
@@ -399,6 +387,23 @@ impl Graph {
             hops.insert(exit.from.switch, exit);
         }
         hops
+    }
+
+    /// A switch, and all that it reaches over such links and that aren't seen yet.
+    fn joined_over(
+        &self,
+        first: DatapathId,
+        such: impl Fn(&Link) -> bool + Copy,
+        seen: &mut BTreeSet<DatapathId>,
+    ) -> Vec<DatapathId> {
+        let mut joined = vec![first];
+        let mut next = 0;
+        while let Some(&at) = joined.get(next) {
+            let peers = self.hops_over(at, such).map(|hop| hop.to.switch);
+            joined.extend(peers.filter(|peer| seen.insert(*peer)));
+            next += 1;
+        }
+        joined
     }
 
     /// The hops from a switch over such links.
@@ -583,8 +588,7 @@ mod tests {
             )
         });
         let away = DatapathId(2);
-        let graph =
-            Graph::new((1..=5).map(DatapathId), links.clone()).avoiding(BTreeSet::from([away]));
+        let graph = Graph::new((1..=5).map(DatapathId), links).avoiding(BTreeSet::from([away]));
         let all: BTreeSet<_> = (1..=5).filter(|n| *n != 2).map(DatapathId).collect();
         let ports: BTreeSet<_> = [1, 2, 4, 5].map(PortNo).into();
         let held = TreePorts { sends: ports.clone(), accepts: ports };

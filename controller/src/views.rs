@@ -73,16 +73,18 @@ impl<'a> Sources<'a> {
 
     /// The place of a port that is a member of its network.
     fn member(&self, at: &PortAt, network: NetworkId) -> Option<Place> {
+        self.own(at).filter(|place| self.installed.may_join(*place, network))
+    }
+
+    /// The place of a port that is there, unless it is an older reference's.
+    fn own(&self, at: &PortAt) -> Option<Place> {
         let place = self.topology.resolve(at)?;
-        let holds = self.occupant(place).is_none_or(|(holder, _)| holder == at);
-        (holds && self.installed.may_join(place, network)).then_some(place)
+        self.occupant(place).is_none_or(|(holder, _)| holder == at).then_some(place)
     }
 
     /// The place of a port that is there and has still to leave what it was part of: [`Standing::Held`], and no words.
     pub fn held(&self, at: &PortAt, network: NetworkId) -> Option<Place> {
-        let place = self.topology.resolve(at)?;
-        let holds = self.occupant(place).is_none_or(|(holder, _)| holder == at);
-        (holds && !self.installed.may_join(place, network)).then_some(place)
+        self.own(at).filter(|place| !self.installed.may_join(*place, network))
     }
 
     /// The network as it should be now. `None` if it should not be at all.

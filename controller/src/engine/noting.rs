@@ -349,6 +349,7 @@ mod tests {
         engine.note_world(now + 2 * second);
         assert!(store.world().switches[&id].away);
     }
+
     /// Its links may be in the store a moment longer than the switch.
     #[test]
     fn links_of_a_switch_that_was_forgotten_last_are_not_recalled() {

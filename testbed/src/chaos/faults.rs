@@ -141,10 +141,10 @@ impl<G: Ground> Run<G> {
         self.told.healed = self.told.healed.max(begin.elapsed());
         self.wish.check(controller)?;
         loop {
-            let judged = self.ground.judge(&self.wish.members());
+            let Err(judged) = self.ground.judge(&self.wish.members()) else { return Ok(()) };
             let now = self.wait_for_sync(controller)?;
-            if judged.is_ok() || now == before || begin.elapsed() > LIMIT {
-                return judged;
+            if now == before || begin.elapsed() > LIMIT {
+                return Err(judged);
             }
             before = now;
         }
