@@ -132,20 +132,42 @@ impl<'a> Ways<'a> {
 }
 
 /// What switches that are avoided hold of a network's tree: it can't be changed.
-pub type Limits = BTreeMap<DatapathId, TreePorts>;
+pub type Limits = BTreeMap<DatapathId, Limit>;
+
+/// What one of them holds. If it went away before it confirmed what it was
+/// sent, it may hold that or what it held before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    surely: TreePorts,
+    perhaps: TreePorts,
+}
+
+impl Limit {
+    /// Of what it confirmed last, and what it was sent since.
+    pub fn of(confirmed: &Slice, sent: Option<&Slice>) -> Self {
+        let confirmed = TreePorts::of(confirmed);
+        let sent = sent.map_or_else(|| confirmed.clone(), TreePorts::of);
+        let both = |one: &BTreeSet<_>, other: &BTreeSet<_>| (one & other, one | other);
+        let (sends, may_send) = both(&confirmed.sends, &sent.sends);
+        let (accepts, may_accept) = both(&confirmed.accepts, &sent.accepts);
+        Self {
+            surely: TreePorts { sends, accepts },
+            perhaps: TreePorts { sends: may_send, accepts: may_accept },
+        }
+    }
+}
 
 /// Ports of one switch that are on a network's tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TreePorts {
+struct TreePorts {
     /// Floods leave by these.
-    pub sends: BTreeSet<PortNo>,
+    sends: BTreeSet<PortNo>,
     /// Floods are taken from these.
-    pub accepts: BTreeSet<PortNo>,
+    accepts: BTreeSet<PortNo>,
 }
 
 impl TreePorts {
-    /// Those of a slice.
-    pub fn of(slice: &Slice) -> Self {
+    fn of(slice: &Slice) -> Self {
         let sends = slice.flood_out.iter().filter_map(|out| match out {
             Out::Trunk(port, _) => Some(*port),
             Out::Edge(_) => None,
@@ -160,6 +182,8 @@ pub struct Graph {
     /// Switches that are away for long: others' frames pass them only where
     /// there is no other way.
     avoided: BTreeSet<DatapathId>,
+    /// Links that don't carry frames now, but might again.
+    dormant: Vec<Link>,
     graph: UnGraph<DatapathId, Link>,
     index: HashMap<DatapathId, NodeIndex>,
     peers: BTreeMap<Place, Place>,
@@ -210,6 +234,15 @@ impl Graph {
         self
     }
 
+    /// The same topology, with links that are down or silent. They are used for
+    /// nothing; but two switches that are avoided and have one on a tree would
+    /// be joined by it as soon as it is up again, and can't be told otherwise.
+    #[must_use]
+    pub fn with_dormant(mut self, links: impl IntoIterator<Item = Link>) -> Self {
+        self.dormant = links.into_iter().collect();
+        self
+    }
+
     /// Switches that are passed only if there is no other way.
     pub const fn avoided(&self) -> &BTreeSet<DatapathId> {
         &self.avoided
@@ -248,7 +281,8 @@ impl Graph {
     /// once. The root is one that all members which can reach each other share;
     /// an avoided switch is one only if there is no other, and joins by a port
     /// that it has on the tree already. Avoided switches between which frames
-    /// already cross can't be parted: they join as one.
+    /// may cross already, or once a link is up again, can't be parted: they
+    /// join as one.
     pub fn tree(
         &self,
         network: NetworkId,
@@ -256,20 +290,26 @@ impl Graph {
         limits: &Limits,
     ) -> Vec<Hop> {
         let limit = |place: Place| limits.get(&place.switch);
-        let within = |place: Place| {
-            !self.avoided.contains(&place.switch)
-                || limit(place).is_some_and(|ports| {
-                    ports.sends.contains(&place.port) && ports.accepts.contains(&place.port)
-                })
-        };
         let crosses = |from: Place, to: Place| {
-            limit(from).is_some_and(|ports| ports.sends.contains(&from.port))
-                && limit(to).is_some_and(|ports| ports.accepts.contains(&to.port))
+            limit(from).is_some_and(|limit| limit.perhaps.sends.contains(&from.port))
+                && limit(to).is_some_and(|limit| limit.perhaps.accepts.contains(&to.port))
         };
         let fixed = |link: &Link| {
             let both = [link.a, link.b].iter().all(|end| self.avoided.contains(&end.switch));
             both && network.has_tags(link.encap)
                 && (crosses(link.a, link.b) || crosses(link.b, link.a))
+        };
+        let roused: Vec<_> = self.dormant.iter().filter(|link| fixed(link)).copied().collect();
+        if !roused.is_empty() {
+            let links = self.links().copied().chain(roused);
+            let awake = Self::new(self.graph.node_weights().copied(), links);
+            return awake.avoiding(self.avoided.clone()).tree(network, members, limits);
+        }
+        let within = |place: Place| {
+            !self.avoided.contains(&place.switch)
+                || limit(place).is_some_and(|Limit { surely, .. }| {
+                    surely.sends.contains(&place.port) && surely.accepts.contains(&place.port)
+                })
         };
         let usable = |link: &Link| {
             network.has_tags(link.encap) && ((within(link.a) && within(link.b)) || fixed(link))
@@ -502,6 +542,16 @@ mod tests {
         Place::new(DatapathId(switch), PortNo(port))
     }
 
+    /// What a switch holds that has these ports on the tree.
+    fn on_tree(ports: impl IntoIterator<Item = u32> + Clone) -> Slice {
+        let trunks = ports.clone().into_iter().map(|port| Out::Trunk(PortNo(port), Encap::Vlan));
+        Slice {
+            flood_out: trunks.collect(),
+            flood_in: ports.into_iter().map(|port| (PortNo(port), Encap::Vlan)).collect(),
+            ..Slice::default()
+        }
+    }
+
     /// A ring of four, with a second link between 1 and 2.
     fn ring() -> Vec<Link> {
         let link = |a, b| Link::new(a, b, Encap::Vlan);
@@ -558,9 +608,7 @@ mod tests {
             assert_eq!(hop.to.switch, DatapathId(2));
 
             let members = (1..=3).map(DatapathId).collect();
-            let both = BTreeSet::from([PortNo(2)]);
-            let ports = TreePorts { sends: both.clone(), accepts: both };
-            let limits = Limits::from([(DatapathId(2), ports)]);
+            let limits = Limits::from([(DatapathId(2), Limit::of(&on_tree([2]), None))]);
             let tree = graph.tree(network, &members, &limits);
             let of_avoided: Vec<_> = tree
                 .iter()
@@ -590,14 +638,63 @@ mod tests {
         let away = DatapathId(2);
         let graph = Graph::new((1..=5).map(DatapathId), links).avoiding(BTreeSet::from([away]));
         let all: BTreeSet<_> = (1..=5).filter(|n| *n != 2).map(DatapathId).collect();
-        let ports: BTreeSet<_> = [1, 2, 4, 5].map(PortNo).into();
-        let held = TreePorts { sends: ports.clone(), accepts: ports };
+        let held = Limit::of(&on_tree([1, 2, 4, 5]), None);
         for id in 1..60 {
             let network = NetworkId::new(id).unwrap();
             let tree = graph.tree(network, &all, &Limits::from([(away, held.clone())]));
             let used: BTreeSet<_> = tree.iter().map(|hop| hop.from.port.0).collect();
             assert!(used.contains(&3) && used.contains(&6), "network {id}: {tree:?}");
             assert_eq!(tree.len(), 4, "all five are joined: {tree:?}");
+        }
+    }
+
+    /// 1 went away before it confirmed that it has the link to 4, which is away too, on its tree: frames may cross there,
+    /// so only one of the two is joined to the others.
+    #[test]
+    fn what_an_avoided_switch_may_have_taken_is_reckoned_with() {
+        let away = BTreeSet::from([DatapathId(1), DatapathId(4)]);
+        let graph = graph(ring()).avoiding(away);
+        let all = (1..=4).map(DatapathId).collect();
+        let parts = |sent: Option<&Slice>| {
+            let limits = Limits::from([
+                (DatapathId(1), Limit::of(&on_tree([1]), sent)),
+                (DatapathId(4), Limit::of(&on_tree([3, 4]), None)),
+            ]);
+            let tree = graph.tree(NetworkId::new(7).unwrap(), &all, &limits);
+            let mut ends: Vec<_> = tree.iter().map(|hop| hop.from.min(hop.to)).collect();
+            ends.sort();
+            ends
+        };
+        assert_eq!(parts(None), [place(1, 1), place(2, 2), place(3, 3)]);
+        let sent = parts(Some(&on_tree([1, 4])));
+        assert_eq!(sent.len(), 3);
+        assert!(sent.contains(&place(1, 4)) && sent.contains(&place(2, 2)), "{sent:?}");
+    }
+
+    /// The link between 1 and 4, which are away, is down. Both have it on their tree, so it joins them once it is up.
+    #[test]
+    fn a_link_between_avoided_switches_may_come_up_again() {
+        let (mut links, away) = (ring(), BTreeSet::from([DatapathId(1), DatapathId(4)]));
+        let down = links.remove(4);
+        let all = (1..=4).map(DatapathId).collect();
+        let limits = |of_four: [u32; 2]| {
+            let four = Limit::of(&on_tree(of_four), None);
+            Limits::from([
+                (DatapathId(1), Limit::of(&on_tree([1, 4]), None)),
+                (DatapathId(4), four),
+            ])
+        };
+        let graph = graph(links).avoiding(away).with_dormant([down]);
+        for id in 1..20 {
+            let network = NetworkId::new(id).unwrap();
+            let tree = graph.tree(network, &all, &limits([3, 4]));
+            assert_eq!(tree.len(), 3, "{tree:?}");
+            assert!(tree.iter().any(|hop| hop.from.port == PortNo(4)), "as one: {tree:?}");
+            let tree = graph.tree(network, &all, &limits([3, 9]));
+            assert!(
+                tree.iter().all(|hop| hop.from.port != PortNo(4)),
+                "4 doesn't use it: {tree:?}"
+            );
         }
     }
 

@@ -488,13 +488,13 @@ impl Topology {
         changed
     }
 
-    /// What paths and trees are computed from: all switches, and links that are up.
+    /// What paths and trees are computed from: all switches, and all links, up or not.
     pub fn graph(&self) -> Graph {
-        let up = self.links.values().filter(|link| link.up);
-        Graph::new(
-            self.switches.keys().copied(),
-            up.map(|link| Link::new(link.a, link.b, link.encap)),
-        )
+        let links = |up: bool| {
+            let such = self.links.values().filter(move |link| link.up == up);
+            such.map(|link| Link::new(link.a, link.b, link.encap))
+        };
+        Graph::new(self.switches.keys().copied(), links(true)).with_dormant(links(false))
     }
 }
 

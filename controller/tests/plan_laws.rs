@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use controller::compile::{Host, Member, Network, compile_all};
-use controller::graph::{Graph, Link, TreePorts};
+use controller::graph::{Graph, Limit, Link};
 use controller::model::{Encap, NetworkId, Place};
 use controller::plan::{State, plan};
 use controller::routes::routes;
@@ -270,7 +270,7 @@ fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<
             (1..=fabric.switches).map(DatapathId).filter(|id| is_away(*id, round)).collect();
         let graph = graph(fabric, &new.up).avoiding(gone.clone());
         let limits =
-            gone.iter().filter_map(|id| Some((*id, TreePorts::of(slices.get(id)?)))).collect();
+            gone.iter().filter_map(|id| Some((*id, Limit::of(slices.get(id)?, None)))).collect();
         let desired =
             compile_all(&network, &routes(network.id, &network.switches(), &graph, &limits));
         let ids: BTreeSet<_> = desired.keys().chain(slices.keys()).copied().collect();

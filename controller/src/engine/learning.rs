@@ -471,8 +471,13 @@ impl Engine {
             }
             self.hold(network, switch, held);
         }
-        if self.hosts.age_out(network, mac, Place::new(switch, port)) {
+        let place = Place::new(switch, port);
+        if self.hosts.age_out(network, mac, place) {
             debug!(network = %network, %mac, "aged out");
+            // Whoever was just heard with a MAC whose owner was silent for so long has it now.
+            if let Some(probe) = self.probes.remove(&(network, mac)) {
+                self.move_host(network, mac, place, probe.claimant, now);
+            }
         }
         self.mark_learnt(network, now);
     }

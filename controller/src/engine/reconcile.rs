@@ -16,7 +16,7 @@ use super::{Engine, Pending};
 use crate::compile::{Network, compile_all};
 use crate::cookie::Cookie;
 use crate::diff::diff;
-use crate::graph::{Limits, TreePorts};
+use crate::graph::{Limit, Limits};
 use crate::installed::Held;
 use crate::lift::lift;
 use crate::lower::{lower, rewrite};
@@ -254,9 +254,11 @@ impl Engine {
 
     /// What switches that are avoided hold of the network's tree.
     pub(super) fn limits(&self, id: NetworkId) -> Limits {
-        let held = |switch: &DatapathId| Some(&self.installed.get(id, *switch)?.slice);
-        let avoided = self.graph.avoided().iter();
-        avoided.filter_map(|switch| Some((*switch, TreePorts::of(held(switch)?)))).collect()
+        let limit = |switch: DatapathId| {
+            let held = self.installed.get(id, switch)?;
+            Some((switch, Limit::of(&held.slice, held.sent.as_ref())))
+        };
+        self.graph.avoided().iter().filter_map(|switch| limit(*switch)).collect()
     }
 
     /// Each switch that holds or should hold something: both, side by side.

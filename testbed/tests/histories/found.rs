@@ -113,3 +113,77 @@ fn a_start_in_the_middle_of_a_plan_closes_no_loop_with_what_was_not_read() {
         }
     }
 }
+
+/// Of two switches that are away, the first may have taken a trunk to the second that it didn't confirm: the third is
+/// joined to one of them only, and holds what it should.
+#[test]
+fn what_a_switch_may_have_taken_before_it_went_away_is_no_reason_to_wait() {
+    tell(
+        864,
+        Plan::of(3, &[(1, 2), (2, 3), (3, 1), (2, 3)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(2, 1, 0),
+            Attach(3, 1, 0),
+            Settle,
+            Away(1, false),
+            Cut(11470, 2),
+            Cut(30202, 1),
+            Cut(1622, 0),
+            Settle,
+            Mend(25046),
+            Away(3, false),
+            Mend(60158),
+            Settle,
+        ],
+    );
+}
+
+/// Two switches that are away have a link on their tree that is down, and may be up again: the third is joined to one
+/// of them only.
+#[test]
+fn a_link_that_is_down_between_switches_that_are_away_is_reckoned_with() {
+    tell(
+        22245,
+        Plan::of(3, &[(1, 2), (2, 3), (3, 1), (1, 2), (1, 2)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(2, 1, 0),
+            Attach(3, 1, 0),
+            Settle,
+            Steps(5),
+            Cut(46590, 0),
+            Away(1, false),
+            Settle,
+            HangUp(2),
+            Steps(21),
+            Mend(59333),
+            Steps(6),
+            Cut(25093, 0),
+            Steps(12),
+            Away(2, false),
+            Settle,
+        ],
+    );
+}
+
+/// A host speaks at another port just as it runs out at the one where it was: it is known where it spoke.
+#[test]
+fn a_host_that_runs_out_while_it_is_heard_elsewhere_is_known_there() {
+    tell_often(
+        &Plan::of(2, &[(1, 2)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(2, 1, 0),
+            Settle,
+            Speak(1, 2),
+            Settle,
+            Speak(0, 2),
+            Silence(2),
+            Settle,
+        ],
+    );
+}
