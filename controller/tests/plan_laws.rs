@@ -212,8 +212,11 @@ fn check(
 }
 
 fn graph(fabric: &Fabric, up: &[bool]) -> Graph {
-    let links = fabric.links.iter().zip(up).filter(|(_, up)| **up).map(|(link, _)| *link);
-    Graph::new((1..=fabric.switches).map(DatapathId), links)
+    let links = |whole: bool| {
+        let such = fabric.links.iter().zip(up).filter(move |(_, up)| **up == whole);
+        such.map(|(link, _)| *link)
+    };
+    Graph::new((1..=fabric.switches).map(DatapathId), links(true)).with_dormant(links(false))
 }
 
 fn physical(fabric: &Fabric) -> PeerMap {
@@ -298,6 +301,12 @@ fn run(fabric: &Fabric, worlds: &[World], subsets: &[u64], away: u64) -> Result<
         if away == 0 {
             slices.retain(|_, slice| !slice.is_empty());
             prop_assert_eq!(&slices, &desired);
+        }
+        // Nothing that a switch should flood by waits for one that is away.
+        for (id, State { desired, .. }) in state.iter().filter(|(_, state)| state.live) {
+            let held = slices.get(id).cloned().unwrap_or_default();
+            prop_assert_eq!(&held.flood_out, &desired.flood_out, "floods out of {}", id);
+            prop_assert_eq!(&held.flood_in, &desired.flood_in, "floods into {}", id);
         }
         check(&slices, &peers, new, new, &kept, steady)?;
         check_floods_reach(fabric, &slices, &peers, new, &gone)?;

@@ -139,7 +139,7 @@ impl Engine {
                 };
                 self.installed
                     .get(id, switch)
-                    .is_some_and(|held| has(&held.slice) && held.sent.as_ref().is_none_or(has))
+                    .is_some_and(|held| has(held.sent.as_ref().unwrap_or(&held.slice)))
             }
         };
         if wanted {

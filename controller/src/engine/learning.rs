@@ -471,6 +471,9 @@ impl Engine {
             }
             self.hold(network, switch, held);
         }
+        if let Some(job) = self.jobs.get_mut(&network) {
+            job.ran_out(switch, &source);
+        }
         let place = Place::new(switch, port);
         if self.hosts.age_out(network, mac, place) {
             debug!(network = %network, %mac, "aged out");

@@ -23,7 +23,7 @@ use crate::lower::{lower, rewrite};
 use crate::model::{NetworkId, Place};
 use crate::plan::{self, Phase, State};
 use crate::routes::routes;
-use crate::slice::Slice;
+use crate::slice::{Slice, Source};
 use crate::southbound::{ApplyFailure, ReadFailure, SessionId, Tables};
 use crate::views::{cut_for_want_of_tags, is_learnt_at, split};
 
@@ -76,6 +76,13 @@ impl Job {
     pub(super) fn concerns(&self, switch: DatapathId) -> bool {
         self.outstanding.contains(&switch)
             || self.rest.iter().any(|phase| phase.contains_key(&switch))
+    }
+
+    /// A learnt host's flow ran out at a switch: no later phase writes it again.
+    pub(super) fn ran_out(&mut self, switch: DatapathId, source: &Source) {
+        for slice in self.rest.iter_mut().filter_map(|phase| phase.get_mut(&switch)) {
+            slice.sources.remove(source);
+        }
     }
 
     /// Switches whose answer is awaited.

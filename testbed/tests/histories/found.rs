@@ -1,8 +1,10 @@
 //! What random histories found, each as short as could be, in several orders of what is under way at once.
 
+use crate::laws;
 use crate::plan::Event::{self, *};
 use crate::plan::Plan;
 use crate::run::tell;
+use crate::world::World;
 
 #[track_caller]
 fn tell_often(plan: &Plan, events: &[Event]) {
@@ -186,4 +188,44 @@ fn a_host_that_runs_out_while_it_is_heard_elsewhere_is_known_there() {
             Settle,
         ],
     );
+}
+
+/// A flow goes behind the controller's back before its switch has confirmed that it took it: the switch says so, and it
+/// is put back long before everything is compared.
+#[test]
+fn a_flow_that_goes_while_it_is_being_confirmed_is_put_back() {
+    for (steps, nth) in (2..6).flat_map(|steps| (4..12).map(move |nth| (steps, nth))) {
+        let mut world = World::new(&Plan::of(2, &[(1, 2)]), 7).unwrap();
+        let events = [
+            Create,
+            Attach(1, 1, 0),
+            Attach(2, 1, 0),
+            Settle,
+            Enforce(0, 0, false),
+            Steps(steps),
+            RemoveFlow(1, nth),
+            Wait(2500),
+        ];
+        for event in events {
+            world.happen(event).unwrap();
+        }
+        if let Err(error) = laws::compare_tables(&mut world) {
+            panic!("flow {nth} after {steps} steps: {error}");
+        }
+    }
+}
+
+/// Two hosts run out together. What is done about the first doesn't write the second's flow again, which would swallow
+/// what that says next.
+#[test]
+fn a_flow_that_ran_out_is_not_written_again_by_a_plan_under_way() {
+    let quiet =
+        [Create, Attach(1, 3, 0), Attach(2, 2, 0), Settle, Speak(1, 3), Speak(1, 2), Settle];
+    for steps in (4..24).step_by(2) {
+        let events = [Silence(2), Steps(steps), Speak(1, 3), Settle];
+        let events: Vec<_> = quiet.into_iter().chain(events).collect();
+        for seed in [1, 30881] {
+            tell(seed, Plan::of(2, &[(1, 2)]), &events);
+        }
+    }
 }

@@ -337,7 +337,7 @@ pub fn settled(world: &mut World) -> Result<(), String> {
 
 /// Every connected switch holds what the controller says that it should, but for flows to hosts that lead to a switch
 /// that is away and can't confirm its own.
-fn compare_tables(world: &mut World) -> Result<(), String> {
+pub fn compare_tables(world: &mut World) -> Result<(), String> {
     let connected: Vec<_> =
         (1..=world.plan.switches).filter(|switch| world.is_connected(*switch)).collect();
     let mut lacking = BTreeSet::new();

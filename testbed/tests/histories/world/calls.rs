@@ -223,7 +223,9 @@ impl World {
         // Until it is stored the old limit holds.
         let most = self.caps.get(&tag).map_or(usize::MAX, |(_, most)| *most);
         self.caps.insert(tag, (limit as usize, most.max(limit as usize)));
-        self.spoke.retain(|(of, _), _| *of != tag);
+        // Who spoke may be learnt or not, and where two spoke, at either.
+        let concerned = self.spoke.iter_mut().filter(|((of, _), _)| *of == tag);
+        concerned.for_each(|(_, spoke)| *spoke = Spoke::Somewhere);
         self.promise(started, Vec::new());
         Ok(())
     }

@@ -100,6 +100,9 @@ impl World {
     pub(super) fn tampered(&mut self, switch: u64) {
         self.fails();
         self.firm.retain(|port, _| port.0 != switch);
+        for promise in &mut self.promises {
+            promise.bound.take_if(|(port, _)| port.0 == switch);
+        }
     }
 
     pub(super) fn remove_flow(&mut self, switch: u64, n: u32) {
