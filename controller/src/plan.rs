@@ -101,13 +101,15 @@ impl<'a> Planner<'a> {
     }
 
     /// All that may change next. With `give_up`, flows that wait for what
-    /// doesn't come go as well.
+    /// doesn't come go as well, and those that lead to them.
     fn phase(&self, give_up: bool) -> Phase {
-        let changing: Vec<_> = self
-            .switches
-            .iter()
-            .filter(|(id, state)| state.live && self.now[id] != state.desired)
-            .collect();
+        let stuck = if give_up { self.stuck_hosts() } else { BTreeSet::new() };
+        let changes = |id: &DatapathId, state: &State| {
+            let now = &self.now[id];
+            *now != state.desired || stuck.iter().any(|mac| now.hosts.contains_key(mac))
+        };
+        let live = self.switches.iter().filter(|(_, state)| state.live);
+        let changing: Vec<_> = live.filter(|(id, state)| changes(id, state)).collect();
         if changing.is_empty() {
             return Phase::new();
         }
@@ -122,6 +124,17 @@ impl<'a> Planner<'a> {
             (id, slice)
         });
         next.filter(|(id, slice)| *slice != self.now[id]).collect()
+    }
+
+    /// Hosts that some switch doesn't know where it should.
+    fn stuck_hosts(&self) -> BTreeSet<MacAddr> {
+        let both =
+            self.switches.iter().map(|(id, state)| (&self.now[id].hosts, &state.desired.hosts));
+        let stuck = both.filter(|(now, desired)| now != desired).flat_map(|(now, desired)| {
+            let differs = |mac: &&MacAddr| now.get(mac) != desired.get(mac);
+            now.keys().chain(desired.keys()).filter(differs)
+        });
+        stuck.copied().collect()
     }
 
     /// A port that is held to its own addresses opens only once what holds it

@@ -229,3 +229,25 @@ fn a_flow_that_ran_out_is_not_written_again_by_a_plan_under_way() {
         }
     }
 }
+
+/// A host is declared where it can't be told to its switch, which is away. Others had learnt it elsewhere: no frame goes
+/// there any more, though what leads there from further off is also the way to where it is now.
+#[test]
+fn who_is_declared_at_a_switch_that_is_away_is_not_sent_to_where_it_was() {
+    tell_often(
+        &Plan::of(4, &[(1, 2), (2, 3), (2, 4)]),
+        &[
+            Create,
+            Attach(2, 3, 0),
+            Attach(4, 2, 0),
+            Attach(3, 2, 0),
+            Attach(1, 3, 0),
+            Settle,
+            Speak(1, 3),
+            Away(1, false),
+            Steps(33),
+            Enforce(0, 3, true),
+            Settle,
+        ],
+    );
+}
