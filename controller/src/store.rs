@@ -14,6 +14,7 @@ pub mod disk;
 pub mod facts;
 pub mod file;
 pub mod format;
+mod held;
 pub mod lock;
 pub mod medium;
 pub mod migrations;

@@ -63,8 +63,9 @@ impl Disk {
         Self::start(StoreFile::open(medium, None)?, None)
     }
 
-    fn start<M: Medium>(file: StoreFile<M>, lock: Option<Lock>) -> Result<Self> {
+    fn start<M: Medium>(mut file: StoreFile<M>, lock: Option<Lock>) -> Result<Self> {
         let loaded = file.records()?;
+        file.keep()?;
         let (commands, commanded) = std_mpsc::channel();
         let (told, outcomes) = mpsc::unbounded_channel();
         let writer = Writer { file, lock, commanded, told, failed: false, left: None };

@@ -13,6 +13,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tracing::{error, info, warn};
 
 use super::format::{self, Entry, SCHEMA};
+use super::held::{Held, Hold};
 use super::medium::{Bytes, Medium};
 use super::migrations::{MIGRATIONS, Migration, migrate};
 use crate::intents::Record;
@@ -38,6 +39,8 @@ pub struct StoreFile<M> {
     medium: M,
     migrations: &'static [Migration],
     database: Option<Database>,
+    /// While the file is as it was found, whatever its repair takes.
+    hold: Option<Hold>,
     /// The last transaction that is durable.
     stored: u64,
     /// A transaction of which it isn't known whether it became durable: what
@@ -50,7 +53,8 @@ type Before = BTreeMap<(String, String), Option<Vec<u8>>>;
 
 impl<M: Medium> StoreFile<M> {
     /// Opens the store, or makes one where there is none. `at_least` is the
-    /// last transaction that is known to have been stored.
+    /// last transaction that is known to have been stored in one that is there.
+    /// A file that is there isn't changed before [`Self::keep`].
     ///
     /// # Errors
     /// When it can't be read and written, is damaged, is of a newer version,
@@ -64,18 +68,19 @@ impl<M: Medium> StoreFile<M> {
         at_least: Option<u64>,
         migrations: &'static [Migration],
     ) -> Result<Self> {
-        let mut new = Self { medium, migrations, database: None, stored: 0, doubt: None };
-        let bytes = match new.bytes()? {
-            Some(bytes) => bytes,
+        let mut new =
+            Self { medium, migrations, database: None, hold: None, stored: 0, doubt: None };
+        let (bytes, at_least) = match new.bytes()? {
+            Some(bytes) => (bytes, at_least),
             None => {
                 if at_least.is_some() {
                     warn!(file = new.medium.name(), "the store is gone; a new one is made");
                 }
                 new.create()?;
-                new.bytes()?.context("the store that was just made is gone")?
+                (new.bytes()?.context("the store that was just made is gone")?, None)
             }
         };
-        let (database, stored) = new.opened(bytes)?;
+        let (database, stored, hold) = new.opened(bytes)?;
         if let Some(known) = at_least.filter(|known| stored < *known) {
             bail!(
                 "the store {} is damaged: it ends with change {stored}, but change {known} was acknowledged. {RESTORE} \
@@ -86,7 +91,18 @@ impl<M: Medium> StoreFile<M> {
         }
         new.stored = stored;
         new.database = Some(database);
+        new.hold = Some(hold);
         Ok(new)
+    }
+
+    /// What was found is well: its repair is written, and from now on what is
+    /// stored.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep(&mut self) -> Result<()> {
+        let Some(hold) = self.hold.take() else { return Ok(()) };
+        hold.release().with_context(|| format!("can't write the store {}", self.medium.name()))
     }
 
     fn bytes(&self) -> Result<Option<Bytes>> {
@@ -117,8 +133,8 @@ impl<M: Medium> StoreFile<M> {
     }
 
     /// The database in these bytes, checked and of this version, and the last
-    /// transaction in it.
-    fn opened(&self, bytes: Bytes) -> Result<(Database, u64)> {
+    /// transaction in it; the bytes are as they were until they are let go.
+    fn opened(&self, bytes: Bytes) -> Result<(Database, u64, Hold)> {
         let name = self.medium.name();
         let length = redb::StorageBackend::len(&bytes)
             .with_context(|| format!("can't read the store {name}"))?;
@@ -126,9 +142,9 @@ impl<M: Medium> StoreFile<M> {
             // redb would make a new one of it.
             bail!("the store {name} is damaged: it is empty. {RESTORE}");
         }
+        let (held, hold) = Held::new(bytes);
         let open = || {
-            let database =
-                builder().set_check_integrity_on_open(true).create_with_backend(bytes)?;
+            let database = builder().set_check_integrity_on_open(true).create_with_backend(held)?;
             Ok(database)
         };
         let database = guarded(open).map_err(|error| broken(&name, error))?;
@@ -158,7 +174,7 @@ impl<M: Medium> StoreFile<M> {
                 "the store was migrated"
             );
         }
-        Ok((database, stored))
+        Ok((database, stored, hold))
     }
 
     /// All records, in an order in which they can be applied.
@@ -196,6 +212,7 @@ impl<M: Medium> StoreFile<M> {
     /// When they aren't; the store is then as if they had never been given.
     pub fn write(&mut self, entries: &[Entry]) -> Result<()> {
         self.recover()?;
+        self.keep()?;
         let Some(database) = self.database.as_ref() else { bail!("the store is closed") };
         let number = self.stored + 1;
         let mut before = Before::new();
@@ -228,7 +245,7 @@ impl<M: Medium> StoreFile<M> {
         self.let_go();
         let bytes = self.bytes()?;
         let bytes = bytes.with_context(|| format!("the store {} is gone", self.medium.name()))?;
-        let (database, found) = self.opened(bytes)?;
+        let (database, found, hold) = self.opened(bytes)?;
         if found < self.stored {
             bail!(
                 "the store {} ends with change {found}, but change {} was acknowledged",
@@ -236,6 +253,8 @@ impl<M: Medium> StoreFile<M> {
                 self.stored
             );
         }
+        self.hold = Some(hold);
+        self.keep()?;
         if let Some((number, before)) = &self.doubt
             && found == *number
         {
@@ -270,6 +289,7 @@ impl<M: Medium> StoreFile<M> {
     /// # Errors
     /// When it can't be; nothing stored is lost.
     pub fn close(mut self) -> Result<()> {
+        self.keep()?;
         match self.database.take() {
             Some(database) => guarded(|| Ok(database.close()?)),
             None => bail!("the store was closed by a failure"),

@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 
 /// The file's name in the data folder.
@@ -23,6 +23,9 @@ pub const NAME: &str = "isolane.lock";
 pub struct Lock {
     file: File,
     path: PathBuf,
+    /// The folder is locked too, where that can be: its lock stays when
+    /// somebody removes the file.
+    _folder: Option<File>,
 }
 
 impl Lock {
@@ -35,22 +38,30 @@ impl Lock {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).with_context(|| format!("can't open {}", path.display()))?;
+        let in_use = || {
+            let holder = Said::read(&file).ok().and_then(|said| said.pid);
+            let holder = holder.map_or("another process".to_owned(), |pid| {
+                format!("process {pid}, which serves from it")
+            });
+            anyhow!(
+                "the data folder {} is in use by {holder}: end that one, or give this one another --data-dir",
+                folder.display()
+            )
+        };
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, path }),
-            Err(TryLockError::WouldBlock) => {
-                let holder = Said::read(&file).ok().and_then(|said| said.pid);
-                let holder = holder.map_or("another process".to_owned(), |pid| {
-                    format!("process {pid}, which serves from it")
-                });
-                bail!(
-                    "the data folder {} is in use by {holder}: end that one, or give this one another --data-dir",
-                    folder.display()
-                )
-            }
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
             Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("can't lock {}", path.display()))
+                return Err(error).with_context(|| format!("can't lock {}", path.display()));
             }
         }
+        // Some file systems don't lock folders.
+        let whole = File::open(folder).ok();
+        let locked = whole.as_ref().map(File::try_lock);
+        if matches!(locked, Some(Err(TryLockError::WouldBlock))) {
+            return Err(in_use());
+        }
+        Ok(Self { file, path, _folder: whole })
     }
 
     /// Where the lock is.
@@ -140,6 +151,17 @@ mod tests {
         assert_eq!(lock.stored().unwrap(), Some(7));
         lock.say(None).unwrap();
         assert_eq!(lock.stored().unwrap(), None);
+    }
+
+    #[test]
+    fn a_folder_is_ours_even_if_somebody_removes_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::take(folder.path()).unwrap();
+        std::fs::remove_file(lock.path()).unwrap();
+        let error = Lock::take(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("in use by another process"), "{error}");
+        drop(lock);
+        Lock::take(folder.path()).unwrap();
     }
 
     #[test]

@@ -22,6 +22,8 @@ fn judge(bytes: &[u8], at_least: Option<u64>, want: &Held, case: &str) -> bool {
             for must in [NAME, "damaged", "isolane restore"] {
                 assert!(text.contains(must), "{case}: {text}");
             }
+            let left = fs::read(folder.path().join(NAME)).unwrap();
+            assert!(left == bytes, "{case}: the refused file was changed");
             true
         }
     }
@@ -108,4 +110,46 @@ fn a_file_that_lost_an_acknowledged_change_is_refused() {
     file.write(&entries([port(1, 1)])).unwrap();
     assert!(!judge(&older, Some(stored), &want, "all that is known"));
     assert!(judge(&older, Some(stored + 1), &want, "one is missing"));
+}
+
+/// As the refusal says: the file is moved away, and the next start makes a new one, whatever the last one had.
+#[test]
+fn a_file_that_was_moved_away_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = filled(folder.path());
+    let stored = file.stored();
+    drop(file);
+    fs::remove_file(folder.path().join(NAME)).unwrap();
+    let file = StoreFile::open(Folder::new(folder.path()), Some(stored)).unwrap();
+    assert!(held(&file).is_empty() && file.stored() == 0);
+}
+
+/// A page of the last change is damaged, the file refused, and the page mended: nothing is lost.
+#[test]
+fn a_refused_file_can_still_be_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, want) = filled(folder.path());
+    let stored = Some(file.stored());
+    let bytes = fs::read(folder.path().join(NAME)).unwrap();
+    let mut refused = 0;
+    let mut dice = Dice(4);
+    for round in 0..60 {
+        let (altered, case) = alter(&bytes, &mut dice);
+        let other = tempfile::tempdir().unwrap();
+        let path = other.path().join(NAME);
+        fs::write(&path, &altered).unwrap();
+        let open = || StoreFile::open(Folder::new(other.path()), stored);
+        if open().is_ok() {
+            continue;
+        }
+        refused += 1;
+        let mut mended = fs::read(&path).unwrap();
+        for at in (0..bytes.len()).filter(|at| altered[*at] != bytes[*at]) {
+            mended[at] = bytes[at];
+        }
+        fs::write(&path, mended).unwrap();
+        let file = open().unwrap_or_else(|error| panic!("round {round}: {case}: {error:#}"));
+        assert_eq!(held(&file), want, "round {round}: {case}");
+    }
+    assert!(refused > 10, "only {refused} were refused");
 }

@@ -169,7 +169,8 @@ fn after_a_power_cut_everything_acknowledged_is_there_and_nothing_else() {
         let left = dice.below(limit);
         disk.with(|platter| platter.left = Some(left));
         let mut asked = None;
-        match StoreFile::open(disk.clone(), acknowledged) {
+        let opened = StoreFile::open(disk.clone(), acknowledged);
+        match opened.and_then(|mut file| file.keep().map(|()| file)) {
             Ok(mut file) => {
                 assert_eq!(held(&file), want, "round {round}");
                 loop {
@@ -199,7 +200,7 @@ fn after_a_power_cut_everything_acknowledged_is_there_and_nothing_else() {
             assert_eq!(acknowledged, None);
             continue;
         }
-        let file = StoreFile::open(disk.clone(), acknowledged)
+        let mut file = StoreFile::open(disk.clone(), acknowledged)
             .unwrap_or_else(|error| panic!("round {round}, after {left} operations: {error:#}"));
         let found = held(&file);
         if found != want {
@@ -208,6 +209,7 @@ fn after_a_power_cut_everything_acknowledged_is_there_and_nothing_else() {
             assert_eq!(found, with_last, "round {round}");
             want = with_last;
         }
+        file.keep().unwrap();
         acknowledged = Some(file.stored());
         survived += 1;
         // This end isn't one in order either.
