@@ -250,6 +250,7 @@ impl Engine {
             self.topology_changed(now);
         }
         self.retry(now);
+        self.lose_patience(now);
         self.take_later(now);
         self.pursue_probes(now);
         self.unmute(now);

@@ -12,6 +12,7 @@ use openflow::{DatapathId, MacAddr, PortNo};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+use super::learning::labels;
 use super::{Engine, Pending};
 use crate::compile::{Network, compile_all};
 use crate::cookie::Cookie;
@@ -37,6 +38,11 @@ pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(32);
 /// measured on a loaded machine). Only after this are they surely gone.
 const CACHE: Duration = Duration::from_millis(20);
 
+/// A phase is given up when a switch hasn't answered it for so long: the others
+/// go on without it, as if it were away, until it does. It may take longer to
+/// answer, but nobody else waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A network that has learnt something isn't looked at again for so long for
 /// each flow to a host that it has, ten times what that costs: it takes at most
 /// a tenth of the engine's time. A network with few hosts doesn't wait at all.
@@ -53,6 +59,8 @@ const ENTRIES: usize = 100;
 pub(super) struct Job {
     rest: VecDeque<Phase>,
     outstanding: HashSet<DatapathId>,
+    /// When the phase that is under way was begun.
+    begun: Instant,
     /// The topology changed: what is left of the plan isn't worth anything.
     pub stale: bool,
     failed: bool,
@@ -203,8 +211,10 @@ impl Engine {
         self.add_damaged(id, &state, &mut phases);
         self.note_behind(id, &mut state, now);
         if phases.is_empty() {
-            if self.waiters.contains_key(&id) && self.waits_for_a_port(id) {
-                // Whoever leaves it marks this network once that is confirmed.
+            if self.waiters.contains_key(&id)
+                && (self.waits_for_a_port(id) || self.waits_for_an_answer(id))
+            {
+                // Whoever leaves the port, or answers, marks this network then.
                 return;
             }
             if let Some(report) = self.reports.get_mut(&id) {
@@ -226,6 +236,7 @@ impl Engine {
         let job = Job {
             rest: phases,
             outstanding: HashSet::new(),
+            begun: now,
             stale: false,
             failed: false,
             again: false,
@@ -248,6 +259,14 @@ impl Engine {
             };
             self.sessions.contains_key(&place.switch) && self.installed.holding(place).any(leaving)
         })
+    }
+
+    /// Whether a connected switch has still to confirm something of the network
+    /// that no plan waits for any more.
+    fn waits_for_an_answer(&self, id: NetworkId) -> bool {
+        self.installed
+            .of(id)
+            .any(|(switch, held)| held.sent.is_some() && self.sessions.contains_key(&switch))
     }
 
     /// What a switch refused is asked for again at once: something goes, which
@@ -359,9 +378,32 @@ impl Engine {
                 self.end_job(id);
                 return;
             };
+            job.begun = now;
             for (switch, target) in phase {
                 self.send(id, switch, target, now);
             }
+        }
+    }
+
+    /// Plans that wait for a switch too long are made anew without it.
+    pub(super) fn lose_patience(&mut self, now: Instant) {
+        let late =
+            |job: &Job| !job.outstanding.is_empty() && now.duration_since(job.begun) >= PATIENCE;
+        let mut late: Vec<_> =
+            self.jobs.iter().filter(|(_, job)| late(job)).map(|(id, _)| *id).collect();
+        late.sort();
+        for id in late {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            job.stale = true;
+            for switch in std::mem::take(&mut job.outstanding) {
+                let (label, _) = labels(Place::new(switch, PortNo::ANY));
+                metrics::counter!("isolane_slow_answers_total", "switch" => label).increment(1);
+                if self.quiet.allows(("slow", Place::new(switch, PortNo::ANY)), now) {
+                    warn!(%switch, network = %id,
+                        "the switch hasn't confirmed a change for {} s; others go on without it", PATIENCE.as_secs());
+                }
+            }
+            self.next_phase(id, now);
         }
     }
 
@@ -478,6 +520,10 @@ impl Engine {
                     switch,
                     Held { slice: target.unwrap_or_default(), ..Held::default() },
                 );
+                if !self.jobs.get(&id).is_some_and(|job| job.outstanding.contains(&switch)) {
+                    // Others went on without it; now it takes changes again.
+                    self.mark(id);
+                }
                 self.phase_answered(id, switch, now);
             }
             (Some(Pending::Phase(id)), Err(failure)) => {
@@ -523,7 +569,11 @@ impl Engine {
             self.waiters.entry(id).or_default().extend(job.waiters);
             self.dirty.push(id, waited);
         } else {
-            tell(job.waiters);
+            if self.waits_for_an_answer(id) {
+                self.waiters.entry(id).or_default().extend(job.waiters);
+            } else {
+                tell(job.waiters);
+            }
             self.free_id(id);
             if job.again {
                 let waited = self.waiters.contains_key(&id);
@@ -674,9 +724,10 @@ impl Engine {
         state: &mut BTreeMap<DatapathId, State>,
         now: Instant,
     ) {
+        // A switch that is connected has still to say so, whatever it is.
         let unsure = |switch: &DatapathId, desired: &Slice| {
             let sent = self.installed.get(id, *switch).and_then(|held| held.sent.as_ref());
-            sent.is_some_and(|sent| sent != desired)
+            sent.is_some_and(|sent| sent != desired || self.sessions.contains_key(switch))
         };
         let behind: BTreeSet<_> = state
             .iter()
@@ -738,7 +789,7 @@ impl Engine {
                 refusal.reason,
                 refusal.backoff.as_secs()
             ),
-            None => format!("switch {name} is being read"),
+            None => format!("switch {name} has not confirmed yet what it was told"),
         }
     }
 }

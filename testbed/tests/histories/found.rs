@@ -251,3 +251,38 @@ fn who_is_declared_at_a_switch_that_is_away_is_not_sent_to_where_it_was() {
         ],
     );
 }
+
+/// A switch acts and confirms nothing. What leaves the network elsewhere doesn't wait for it.
+#[test]
+fn who_confirms_nothing_holds_up_nobody_else() {
+    for seed in 1..=12 {
+        let mut world = World::new(&ring(), seed).unwrap();
+        let events = [
+            Create,
+            Attach(1, 1, 0),
+            Attach(1, 2, 0),
+            Attach(2, 1, 0),
+            Settle,
+            Unconfirming(2),
+            Attach(2, 2, 0),
+            Steps(40),
+            Detach(0),
+            Wait(3000),
+        ];
+        for event in events {
+            world.happen(event).unwrap();
+        }
+        let left = world.flows(1).iter().any(|flow| {
+            flow.table_id.0 == 0
+                && flow.match_.in_port_field().is_some_and(|field| field.value.0 == 1)
+                && flow.match_.vlan_vid_field().is_none()
+                && !flow.instructions.is_empty()
+                && flow.priority == 200
+        });
+        assert!(!left, "seed {seed}: the port that left still sends: {:?}", world.flows(1));
+        for event in [Mended(2), Settle] {
+            world.happen(event).unwrap();
+        }
+        world.undo().unwrap();
+    }
+}

@@ -21,7 +21,7 @@ use super::super::event::{ApplyFailure, RequestError};
 pub(super) struct Requests {
     applies: VecDeque<Apply>,
     messages: usize,
-    /// When the switch last answered a barrier, or had none to answer.
+    /// When the switch last answered a barrier that was due, or had none to answer.
     progress: Option<Instant>,
 }
 
@@ -29,6 +29,8 @@ struct Apply {
     token: u64,
     first: u32,
     length: u32,
+    /// Of its requests so many are confirmed by a barrier.
+    reached: u32,
     /// For each step its number, and how many requests it has; empty steps are left out.
     steps: Vec<(u32, u32)>,
     errors: Vec<RequestError>,
@@ -47,6 +49,8 @@ struct Found {
     apply: usize,
     step: u32,
     index: u32,
+    /// How many of the apply's requests there are up to it.
+    until: u32,
     /// It is the barrier behind the step.
     barrier: bool,
     /// It is the very last one.
@@ -105,6 +109,7 @@ impl Requests {
             token,
             first,
             length,
+            reached: 0,
             steps: shape,
             errors: Vec::new(),
             total: 0,
@@ -114,7 +119,12 @@ impl Requests {
     /// A barrier was answered. `Err` if nobody asked for it.
     pub(super) fn barrier(&mut self, xid: u32, now: Instant) -> Result<Option<Applied>, ()> {
         let found = self.find(xid).filter(|found| found.barrier).ok_or(())?;
-        self.progress = Some(now);
+        let apply = self.applies.get_mut(found.apply).ok_or(())?;
+        // A reply that is only repeated is none.
+        if found.until > apply.reached {
+            apply.reached = found.until;
+            self.progress = Some(now);
+        }
         Ok(if found.last { self.end(found.apply) } else { None })
     }
 
@@ -155,13 +165,14 @@ impl Requests {
         if offset >= apply.length {
             return None;
         }
-        let last = offset == apply.length - 1;
+        let (last, until) = (offset == apply.length - 1, offset + 1);
         for (step, requests) in &apply.steps {
             if offset <= *requests {
                 return Some(Found {
                     apply: at,
                     step: *step,
                     index: offset,
+                    until,
                     barrier: offset == *requests,
                     last,
                 });
