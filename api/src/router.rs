@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Router, middleware};
+use tokio::sync::Semaphore;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -56,7 +57,8 @@ pub struct Limits {
     /// The largest document for `apply`, and the largest list of attachments,
     /// in bytes.
     pub document: usize,
-    /// The largest backup to give back, in bytes.
+    /// The largest backup to give back, in bytes. All bodies that are larger
+    /// than `body` have no more than this together, at a time.
     pub backup: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
@@ -77,6 +79,8 @@ impl Default for Limits {
 struct Shared {
     plane: Arc<dyn ControlPlane>,
     limits: Limits,
+    /// Room for large bodies, in KiB.
+    room: Arc<Semaphore>,
     /// The OpenAPI document, and the page made from it.
     openapi: String,
     page: String,
@@ -89,6 +93,7 @@ pub fn router(plane: Arc<dyn ControlPlane>, options: Options) -> Router {
     let (routes, openapi) = documented();
     let shared = Arc::new(Shared {
         plane,
+        room: Arc::new(Semaphore::new(options.limits.backup.div_ceil(1024))),
         limits: options.limits,
         page: html::page(&openapi),
         openapi: document::json(&openapi),

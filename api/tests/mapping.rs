@@ -527,6 +527,45 @@ async fn a_body_is_bounded_whether_its_length_is_said_or_not() {
     }
 }
 
+/// Large bodies have a bound together too: who comes while there is no room is told to come again.
+#[tokio::test]
+async fn large_bodies_share_their_room() {
+    let router = open();
+    let restore = |length: usize, body: Body| {
+        Request::post("/api/v1/restore")
+            .header("content-type", "application/json")
+            .header("content-length", length)
+            .body(body)
+            .unwrap()
+    };
+    // It is announced, and holds its room while it is waited for.
+    let (never, told) = silent_body();
+    let slow = tokio::spawn(router.clone().oneshot(restore(250 << 20, never)));
+    told.await.unwrap();
+    let other = || restore(20 << 20, Body::empty());
+    let response = router.clone().oneshot(other()).await.unwrap();
+    assert_eq!(response.status(), 429);
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(json_of(response).await["type"], "/docs/problems/too-many-requests");
+    // Small ones need none.
+    let small = router.clone().oneshot(restore(2, Body::from("{}"))).await.unwrap();
+    assert_ne!(small.status(), 429);
+    slow.abort();
+    assert!(slow.await.unwrap_err().is_cancelled());
+    assert_ne!(router.oneshot(other()).await.unwrap().status(), 429);
+}
+
+/// A body that never comes, and what resolves once it is asked for.
+fn silent_body() -> (Body, tokio::sync::oneshot::Receiver<()>) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut tell = Some(tell);
+    let stream = futures_util::stream::poll_fn(move |_| {
+        tell.take().map(|tell| tell.send(()));
+        std::task::Poll::<Option<Result<Vec<u8>, String>>>::Pending
+    });
+    (Body::from_stream(stream), told)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_is_given_up() {
     let request = Request::post("/api/v1/networks")

@@ -128,6 +128,8 @@ pub struct Engine {
     ended: BTreeMap<DatapathId, String>,
     /// Claims of MACs, by the claiming port, that metrics name.
     named: HashSet<(Place, MacAddr)>,
+    /// Ports that changed and are named in metrics.
+    changed_ports: HashSet<Place>,
     /// Ports on which something was heard that should not be.
     alarms: BTreeMap<Place, Alarm>,
     dirty: Dirty,
@@ -272,6 +274,7 @@ impl Engine {
             denied: BTreeMap::new(),
             ended: BTreeMap::new(),
             named: HashSet::new(),
+            changed_ports: HashSet::new(),
             alarms: BTreeMap::new(),
             dirty: Dirty::default(),
             waiters: HashMap::new(),

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{CallError, Engine, EngineHandle, Started};
 use crate::model::{Encap, NetworkId, PortAt, PortRef, SwitchRef};
 
+/// Within this time a change is stored, or it is said that nobody knows.
+const STORED_WITHIN: Duration = Duration::from_secs(15);
 /// How long after the end began changes still wait for their switches.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -79,7 +81,14 @@ impl Rest {
     /// Waits until a change is durable and, if asked to, installed.
     async fn finish<T>(&self, started: Started<T>, wait: Wait) -> Result<(T, Ack), Problem> {
         let Started { done, stored } = started;
-        let settled = match stored.await {
+        let Ok(stored) = tokio::time::timeout(STORED_WITHIN, stored).await else {
+            let detail = format!(
+                "The disk has not answered for {} s: whether the change is made isn't known yet. Look before you ask again.",
+                STORED_WITHIN.as_secs()
+            );
+            return Err(Problem::new(ProblemKind::StoreUnavailable, detail));
+        };
+        let settled = match stored {
             Ok(Ok(settled)) => settled,
             Ok(Err(reason)) => {
                 let detail =

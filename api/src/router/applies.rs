@@ -29,7 +29,7 @@ use crate::types::{Ack, Acknowledge, Applied, Document};
 pub(super) async fn apply(
     State(it): State<It>,
     Query(query): Query<ApplyQuery>,
-    LargeBody(body): LargeBody,
+    LargeBody(body, _room): LargeBody,
 ) -> Answer {
     let document: Document = from_json(&body)?;
     drop(body);

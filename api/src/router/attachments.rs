@@ -62,7 +62,7 @@ pub(super) async fn create_attachments(
     State(it): State<It>,
     Path((network,)): Path<(NetworkName,)>,
     Query(query): Query<ChangeQuery>,
-    LargeBody(body): LargeBody,
+    LargeBody(body, _room): LargeBody,
 ) -> Answer {
     let several = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let specs = if several { list(&body)? } else { vec![from_json(&body)?] };

@@ -44,7 +44,7 @@ pub(super) async fn backup(State(it): State<It>, Query(_): Query<NoQuery>) -> An
 pub(super) async fn restore(
     State(it): State<It>,
     Query(query): Query<ChangeQuery>,
-    BackupBody(body): BackupBody,
+    BackupBody(body, _room): BackupBody,
 ) -> Answer {
     let (mut restored, ack) = it.plane.restore(body, query.wait()).await?;
     let status = match ack {

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{It, Shared};
 use crate::error::{Problem, ProblemKind};
@@ -128,10 +129,13 @@ pub(super) struct Json<T>(pub T);
 pub(super) struct OptionalBody<T>(pub T);
 
 /// The bytes of a JSON body that may be as large as a whole document.
-pub(super) struct LargeBody(pub Bytes);
+pub(super) struct LargeBody(pub Bytes, pub Room);
 
 /// The bytes of a backup.
-pub(super) struct BackupBody(pub Bytes);
+pub(super) struct BackupBody(pub Bytes, pub Room);
+
+/// The room that a large body takes, until this is dropped; `None` for a small one.
+pub(super) type Room = Option<OwnedSemaphorePermit>;
 
 impl<T: DeserializeOwned> FromRequest<It> for Json<T> {
     type Rejection = Problem;
@@ -162,7 +166,9 @@ impl FromRequest<It> for LargeBody {
 
     async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
         is_json(&request)?;
-        read(request, it, it.limits.document).await.map(Self)
+        let room = room(&request, it, it.limits.document)?;
+        let body = read(request, it, it.limits.document).await?;
+        Ok(Self(body, room))
     }
 }
 
@@ -171,7 +177,9 @@ impl FromRequest<It> for BackupBody {
 
     async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
         is_json(&request)?;
-        read(request, it, it.limits.backup).await.map(Self)
+        let room = room(&request, it, it.limits.backup)?;
+        let body = read(request, it, it.limits.backup).await?;
+        Ok(Self(body, room))
     }
 }
 
@@ -191,16 +199,31 @@ fn is_json(request: &Request) -> Result<(), Problem> {
     Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
 
+fn declared_length(request: &Request) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Room for a body that may be large: as much as is declared, or as it may
+/// have. Many at once would take more memory than there is.
+fn room(request: &Request, it: &Arc<Shared>, limit: usize) -> Result<Room, Problem> {
+    let length = declared_length(request).map_or(limit, |length| limit.min(length as usize));
+    if length <= it.limits.body {
+        return Ok(None);
+    }
+    let wanted = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+    let room = Arc::clone(&it.room).try_acquire_many_owned(wanted);
+    room.map(Some).map_err(|_| {
+        let detail = "Other large bodies are being read or worked off right now.";
+        Problem::new(ProblemKind::TooManyRequests, detail)
+    })
+}
+
 async fn read(request: Request, it: &Arc<Shared>, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!("The body has more than {limit} bytes.");
         Problem::new(ProblemKind::BodyTooLarge, detail).with("limit", limit)
     };
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if length
-        .and_then(|length| length.parse().ok())
-        .is_some_and(|length: u64| length > limit as u64)
-    {
+    if declared_length(&request).is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
     let body = Limited::new(request.into_body(), limit).collect();

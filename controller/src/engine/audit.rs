@@ -296,8 +296,6 @@ impl Engine {
             let network = network.map_or_else(|| "-".to_owned(), ToString::to_string);
             warn!(switch = %id, %network, missing, strange,
                 "flows or groups were changed behind our back; they are put back");
-        } else {
-            info!(switch = %id, missing, strange, "more were changed and are put back");
         }
     }
 }

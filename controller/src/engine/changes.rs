@@ -722,6 +722,7 @@ impl Engine {
         self.ended.remove(&id);
         self.foreign.remove(&id);
         self.free_ports.remove(&id);
+        self.clear_refusals(id);
         for network in self.installed.drop_switch(id) {
             self.free_id(network);
             self.mark(network);

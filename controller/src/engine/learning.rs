@@ -45,7 +45,9 @@ const NAMED: usize = 1000;
 
 /// How long an alarm stands after its cause was last seen.
 const ALARM: Duration = Duration::from_secs(60);
-const MOST_ALARMS: usize = 1024;
+const MOST_ALARMS: usize = 16 * 1024;
+/// One switch's must not hide the others'.
+const MOST_ALARMS_OF_SWITCH: usize = 256;
 
 /// Something on a port, or on the whole switch, that an operator should know.
 #[derive(Debug)]
@@ -78,6 +80,10 @@ impl Engine {
             return;
         };
         let at = Place::new(punt.dpid, port);
+        // A switch may say anything, and each port would be remembered.
+        if self.topology.switch(punt.dpid).is_none_or(|switch| !switch.ports.contains(port)) {
+            return;
+        }
         let frame = &punt.packet.data;
         match punt
             .packet
@@ -176,7 +182,10 @@ impl Engine {
 
     /// Notes what an operator should know. Returns whether it is news.
     pub(super) fn alarm(&mut self, at: Place, what: String, now: Instant) -> bool {
-        let room = self.alarms.len() < MOST_ALARMS || self.alarms.contains_key(&at);
+        let of_switch = Place::new(at.switch, PortNo(0))..=Place::new(at.switch, PortNo::ANY);
+        let full = self.alarms.len() >= MOST_ALARMS
+            || self.alarms.range(of_switch).count() >= MOST_ALARMS_OF_SWITCH;
+        let room = !full || self.alarms.contains_key(&at);
         room && {
             let old = self.alarms.insert(at, Alarm { what: what.clone(), at: now });
             old.is_none_or(|old| old.what != what)

@@ -52,6 +52,9 @@ pub(super) struct Refused {
     pub reason: String,
 }
 
+/// Ports that changed and are named in metrics; more are counted together.
+const NAMED_PORTS: usize = 8192;
+
 /// Refused switches that are remembered.
 const MOST_REFUSALS: usize = 1024;
 
@@ -103,12 +106,7 @@ impl Engine {
         self.refusals.remove(&id);
         self.ended.remove(&id);
         // What it refused before, it may take now.
-        self.reports.values_mut().for_each(|report| {
-            report.refused.remove(&id);
-        });
-        self.backoffs.retain(|(_, switch), _| *switch != id);
-        self.retries.retain(|(.., switch)| *switch != id);
-        self.next_retry.remove(&id);
+        self.clear_refusals(id);
         self.mirror(id, lifted);
         self.sweep_due.insert(id);
         self.settle_base(id);
@@ -124,6 +122,16 @@ impl Engine {
         let waiting = self.reports.iter().filter(|(_, report)| report.behind.contains_key(&id));
         let waiting: BTreeSet<_> = waiting.map(|(network, _)| *network).collect();
         waiting.into_iter().for_each(|network| self.mark(network));
+    }
+
+    /// What the switch refused is forgotten.
+    pub(super) fn clear_refusals(&mut self, id: DatapathId) {
+        self.reports.values_mut().for_each(|report| {
+            report.refused.remove(&id);
+        });
+        self.backoffs.retain(|(_, switch), _| *switch != id);
+        self.retries.retain(|(.., switch)| *switch != id);
+        self.next_retry.remove(&id);
     }
 
     /// What was heard at a number doesn't count where another port has it now.
@@ -306,7 +314,12 @@ impl Engine {
         let renamed =
             reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
         if renamed {
+            // A switch may invent ports without end.
+            let named = self.changed_ports.len() < NAMED_PORTS;
+            let named =
+                self.changed_ports.contains(&place) || named && self.changed_ports.insert(place);
             let (switch, number) = labels(place);
+            let number = if named { number } else { "others".to_owned() };
             metrics::counter!("isolane_ports_changed_total", "switch" => switch, "port" => number)
                 .increment(1);
             if self.quiet.allows(("port", place), now) {

@@ -357,8 +357,9 @@ impl Machine {
                     Err(ReadFailure::Refused { what: what.name(), code: error.code }),
                 );
             }
-            // Such as one about a packet-out, whose xid nobody keeps.
-            None if self.mischief.take(now) => {
+            // Nobody keeps the xids of packet-outs. That one is refused is no
+            // mischief: a port may just have gone, or never send.
+            None if is_about_packet_out(error) || self.mischief.take(now) => {
                 self.out.complain(format!("the switch reports {} about xid {xid}", told(error)));
             }
             None => self.too_much_mischief(),
@@ -584,4 +585,9 @@ fn is_from_switch(body: &Body) -> bool {
         Body::Hello(_) => false,
         body => !body.message_type().is_request(),
     }
+}
+
+/// Whether the request that an error shows the beginning of is a packet-out.
+fn is_about_packet_out(error: &ErrorMsg) -> bool {
+    error.data.get(1) == Some(&(u8::from(MessageType::PacketOut)))
 }

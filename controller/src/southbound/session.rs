@@ -413,7 +413,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let to_core = self.to_core.take()?;
         self.half_open = None;
         self.live = Some(Live::new());
-        info!(peer = %self.peer, %dpid, session = %self.id, name = %facts.desc.dp_desc, "switch connected");
+        info!(peer = %self.peer, %dpid, session = %self.id, name = ?facts.desc.dp_desc, "switch connected");
         Some(report::connected(dpid, self.id, self.peer, facts, to_core, Instant::now()))
     }
 

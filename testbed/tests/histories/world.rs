@@ -52,6 +52,8 @@ pub struct World {
     /// How many MACs each network may learn, and at most has learnt.
     caps: BTreeMap<Tag, (usize, usize)>,
     spoke: BTreeMap<(Tag, [u8; 6]), Spoke>,
+    /// Networks that were full and may still be for their switches, though hosts fell silent.
+    crowded: BTreeSet<Tag>,
     /// Learnt hosts of which their switch has told that they are silent.
     silent: BTreeSet<(Tag, [u8; 6])>,
     /// Switches whose flows somebody altered, or that confirm what they don't hold.
@@ -124,6 +126,7 @@ impl World {
             firm: BTreeMap::new(),
             caps: BTreeMap::new(),
             spoke: BTreeMap::new(),
+            crowded: BTreeSet::new(),
             silent: BTreeSet::new(),
             strange: BTreeSet::new(),
             fresh: String::new(),
@@ -428,6 +431,7 @@ impl World {
         self.check_caps()?;
         self.check_hosts()?;
         self.spoke.clear();
+        self.crowded.clear();
         self.silent.clear();
         self.firm = self
             .enforced

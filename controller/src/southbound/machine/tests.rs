@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use openflow::{
-    BadRequest, Desc, FeaturesReply, FlowMod, FlowModFailed, GroupDesc, Hello, MeterFeatures,
-    MultipartFlags, MultipartReplyBody, MultipartRequestBody, Port, PortNo, PortReason,
+    BadAction, BadRequest, Desc, FeaturesReply, FlowMod, FlowModFailed, GroupDesc, Hello,
+    MeterFeatures, MultipartFlags, MultipartReplyBody, MultipartRequestBody, PacketOut, Port,
+    PortNo, PortReason,
 };
 
 use super::*;
@@ -525,4 +526,21 @@ mod whatever_comes {
             }
         }
     }
+}
+
+/// A switch may refuse every packet-out, such as at a port that is down: that is told, and no reason to close.
+#[test]
+fn packet_outs_that_are_refused_are_no_mischief() {
+    let mut bench = Bench::connected();
+    let message = Message::new(7, PacketOut::frame(3, &b"a frame"[..]));
+    let quote = message.encode().unwrap();
+    for _ in 0..50 {
+        let error = ErrorMsg::new(ErrorCode::BadAction(BadAction::BadOutPort), quote.clone());
+        let outputs = bench.say(7, error);
+        assert!(ended(&outputs).is_none());
+        assert!(matches!(&outputs[..], [Output::Complain(_)]), "{outputs:?}");
+    }
+    let other = Message::new(8, Body::BarrierRequest).encode().unwrap();
+    let error = || ErrorMsg::new(ErrorCode::BadAction(BadAction::BadOutPort), other.clone());
+    assert!((0..50).any(|_| ended(&bench.say(8, error())).is_some()));
 }

@@ -43,7 +43,8 @@ impl World {
         let of = |(other, _): &&(Tag, [u8; 6])| *other == tag;
         let known = laws::learnt_hosts(self).keys().filter(of).count();
         let about = known + self.spoke.keys().filter(of).count();
-        let room = self.caps.get(&tag).is_none_or(|(limit, most)| about < *limit.min(most));
+        let room = self.caps.get(&tag).is_none_or(|(limit, most)| about < *limit.min(most))
+            && !self.crowded.contains(&tag);
         if !room {
             // Who of those that spoke is heard first takes the last place.
             self.spoke.iter_mut().filter(|((of, _), _)| *of == tag).for_each(|(_, spoke)| {
@@ -141,6 +142,7 @@ impl World {
                 *spoke = Spoke::Somewhere;
             }
         }
+        self.crowded.extend(self.caps.keys());
         self.lab.disturb(|fabric| fabric.fall_silent(switch));
     }
 
