@@ -66,8 +66,9 @@ pub fn lower(set: &[BaseRule], remove: &[BaseRule]) -> Steps {
     [set, remove].into_iter().filter(|step: &Vec<Body>| !step.is_empty()).collect()
 }
 
-/// The rules that a switch's own flows are; those that are none are passed over.
-pub fn lift(flows: &[Flow]) -> BTreeSet<BaseRule> {
+/// The rules that a switch's own flows are, and those in whose place there is
+/// something else; what resembles none is passed over.
+pub fn lift(flows: &[Flow]) -> (BTreeSet<BaseRule>, BTreeSet<BaseRule>) {
     let guesses = flows.iter().map(|read| {
         let port = read.match_.in_port_field().map(|field| field.value);
         match (read.table, port) {
@@ -81,6 +82,16 @@ pub fn lift(flows: &[Flow]) -> BTreeSet<BaseRule> {
             _ => BaseRule::ZeroSource,
         }
     });
-    let right = guesses.zip(flows).filter(|(rule, read)| flow(*rule) == **read);
-    right.map(|(rule, _)| rule).collect()
+    let (mut right, mut altered) = (BTreeSet::new(), BTreeSet::new());
+    for (rule, read) in guesses.zip(flows) {
+        let meant = flow(rule);
+        if meant == *read {
+            right.insert(rule);
+        } else if (meant.table, meant.priority, &meant.match_)
+            == (read.table, read.priority, &read.match_)
+        {
+            altered.insert(rule);
+        }
+    }
+    (right, altered)
 }

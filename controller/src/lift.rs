@@ -43,6 +43,8 @@ pub struct Lifted {
     pub networks: BTreeMap<NetworkId, Read>,
     /// The switch's own flows.
     pub base: BTreeSet<BaseRule>,
+    /// Rules in whose place somebody put something else.
+    pub altered: BTreeSet<BaseRule>,
 }
 
 /// Sorts what a switch reported. Flows without our mark, and groups that
@@ -62,7 +64,7 @@ pub fn lift(flows: &[FlowStats], groups: &[GroupDesc]) -> Lifted {
             None => {}
         }
     }
-    lifted.base = base::lift(&base);
+    (lifted.base, lifted.altered) = base::lift(&base);
     let mut ours: BTreeMap<_, _> = groups
         .iter()
         .filter_map(|group| Some((NetworkId::of_group(group.group_id)?, group)))

@@ -195,7 +195,9 @@ impl Engine {
             left |= live_base != lifted.base;
         } else {
             let missing: Vec<_> = live_base.difference(&lifted.base).copied().collect();
-            let strange: Vec<_> = lifted.base.difference(&live_base).copied().collect();
+            // What is missing is written over what was altered; the rest of that goes.
+            let there = &lifted.base | &lifted.altered;
+            let strange: Vec<_> = there.difference(&live_base).copied().collect();
             let troubled = self.sessions.get(&id).is_some_and(|live| live.trouble.is_some());
             if missing.is_empty() && strange.is_empty() {
                 self.base_complete(id);

@@ -115,12 +115,13 @@ impl Engine {
         }
     }
 
-    /// Where frames arrive that leave a switch so.
+    /// Where frames arrive that leave a switch so; nowhere, if it says that the
+    /// port is down.
     fn next(&self, id: DatapathId, out: Out) -> Option<(Place, Encap)> {
-        match out {
-            Out::Trunk(port, encap) => Some((self.topology.peer(Place::new(id, port))?, encap)),
-            Out::Edge(_) => None,
-        }
+        let Out::Trunk(port, encap) = out else { return None };
+        let place = Place::new(id, port);
+        let is_open = self.topology.is_up(place) || !self.sessions.contains_key(&id);
+        is_open.then(|| Some((self.topology.peer(place)?, encap))).flatten()
     }
 
     /// Whether the installed flows to a host lead from here to a switch that

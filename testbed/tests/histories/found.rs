@@ -286,3 +286,34 @@ fn who_confirms_nothing_holds_up_nobody_else() {
         world.undo().unwrap();
     }
 }
+
+/// A switch refuses to let one of its own flows go, and somebody alters that very flow: it goes all the same.
+#[test]
+fn an_own_flow_that_was_altered_and_is_not_wanted_any_more_goes() {
+    let plan = Plan::of(5, &[(1, 2), (1, 3), (2, 4), (3, 5)]);
+    let refused = [Create, Settle, Refuse(5, 13056), Steps(14), Attach(5, 2, 1)];
+    let altered = [AlterFlow(5, 64380), Steps(32), Settle];
+    let events: Vec<_> = refused.into_iter().chain(altered).collect();
+    tell(63393, plan, &events);
+}
+/// A switch dies before it was read by a controller that was started anew: no frame is sent for its hosts where its
+/// neighbour says that the port is down.
+#[test]
+fn what_leads_over_a_port_that_is_down_to_a_switch_that_was_not_read_goes() {
+    tell_often(
+        &Plan::of(3, &[(1, 2), (1, 3)]),
+        &[
+            Create,
+            Attach(1, 1, 0),
+            Attach(2, 1, 0),
+            Attach(2, 2, 0),
+            Attach(3, 1, 0),
+            Settle,
+            Speak(1, 1),
+            Settle,
+            Restart,
+            Die(2, true),
+            Settle,
+        ],
+    );
+}
