@@ -102,7 +102,11 @@ impl<M: Medium> StoreFile<M> {
     /// When it can't be written.
     pub fn keep(&mut self) -> Result<()> {
         let Some(hold) = self.hold.take() else { return Ok(()) };
-        hold.release().with_context(|| format!("can't write the store {}", self.medium.name()))
+        let released = hold.release();
+        if released.is_err() {
+            self.let_go();
+        }
+        released.with_context(|| format!("can't write the store {}", self.medium.name()))
     }
 
     fn bytes(&self) -> Result<Option<Bytes>> {

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{BackendError, StorageBackend};
+use redb::StorageBackend;
 
 use super::medium::Bytes;
 
@@ -53,16 +53,18 @@ impl Hold {
     /// cut in the middle of it is one as any other.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// When it can't be written. Then what follows is kept for good: closing
+    /// the database must not say that all is in order.
     pub fn release(self) -> io::Result<()> {
         let mut kept = self.0.kept();
-        for step in kept.take().into_iter().flatten() {
+        for step in kept.iter().flatten() {
             match step {
-                Step::Write(offset, data) => self.0.beneath.write(offset, &data)?,
-                Step::Length(length) => self.0.beneath.set_len(length)?,
+                Step::Write(offset, data) => self.0.beneath.write(*offset, data)?,
+                Step::Length(length) => self.0.beneath.set_len(*length)?,
                 Step::Sync => self.0.beneath.sync_data()?,
             }
         }
+        *kept = None;
         Ok(())
     }
 }
@@ -146,15 +148,6 @@ impl StorageBackend for Held {
     fn close(&self) -> io::Result<()> {
         self.0.beneath.close()
     }
-
-    fn try_lock_range(
-        &self,
-        _: std::ops::Bound<u64>,
-        _: std::ops::Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        // As of what is beneath: the data folder has a lock of its own.
-        Err(BackendError::Unsupported)
-    }
 }
 
 #[cfg(test)]
@@ -179,6 +172,50 @@ mod tests {
             4 => (0u64..64, 1usize..48).prop_map(|(at, len)| Act::Read(at, len)),
             1 => Just(Act::Release),
         ]
+    }
+
+    /// Bytes that take so many writes and no more.
+    #[derive(Debug)]
+    struct Failing(InMemoryBackend, Mutex<usize>);
+
+    impl StorageBackend for Failing {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            let mut left = self.1.lock().unwrap();
+            *left = left.checked_sub(1).ok_or(ErrorKind::StorageFull)?;
+            self.0.write(offset, data)
+        }
+    }
+
+    /// The rest of it is never written: not either when the database is closed, which says that all is in order.
+    #[test]
+    fn what_can_not_be_released_is_kept() {
+        let beneath = InMemoryBackend::new();
+        beneath.set_len(4).unwrap();
+        let (held, hold) = Held::new(Bytes(Box::new(Failing(beneath, Mutex::new(1)))));
+        held.write(0, &[1]).unwrap();
+        held.write(1, &[2]).unwrap();
+        hold.release().unwrap_err();
+        held.write(2, &[3]).unwrap();
+        let (mut seen, mut there) = ([0; 4], [0; 4]);
+        held.read(0, &mut seen).unwrap();
+        held.0.beneath.read(0, &mut there).unwrap();
+        assert_eq!((seen, there), ([1, 2, 3, 0], [1, 0, 0, 0]));
     }
 
     proptest! {

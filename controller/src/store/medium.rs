@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use redb::StorageBackend;
 use redb::backends::FileBackend;
-use redb::{BackendError, StorageBackend};
 
 /// The store's file in the data folder.
 pub const NAME: &str = "isolane.redb";
@@ -33,7 +33,9 @@ pub trait Medium: Send + 'static {
     fn create(&self, fill: &mut dyn FnMut(Bytes) -> anyhow::Result<()>) -> anyhow::Result<()>;
 }
 
-/// A medium's bytes, of whatever kind it is.
+/// A medium's bytes, of whatever kind it is. They can't be locked, and needn't:
+/// nobody else opens them, as the data folder has a lock of its own, which is
+/// held also while the file is closed and opened again.
 #[derive(Debug)]
 pub struct Bytes(pub Box<dyn StorageBackend>);
 
@@ -60,16 +62,6 @@ impl StorageBackend for Bytes {
 
     fn close(&self) -> io::Result<()> {
         self.0.close()
-    }
-
-    // Nobody else opens the file: the data folder has a lock of its own, which
-    // is held also while the file is closed and opened again.
-    fn try_lock_range(
-        &self,
-        _: std::ops::Bound<u64>,
-        _: std::ops::Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        Err(BackendError::Unsupported)
     }
 }
 
