@@ -547,6 +547,9 @@ async fn large_bodies_share_their_room() {
     assert_eq!(response.status(), 429);
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(json_of(response).await["type"], "/docs/problems/too-many-requests");
+    // What is too large isn't better later.
+    let response = router.clone().oneshot(restore(300 << 20, Body::empty())).await.unwrap();
+    assert_eq!(response.status(), 413);
     // Small ones need none.
     let small = router.clone().oneshot(restore(2, Body::from("{}"))).await.unwrap();
     assert_ne!(small.status(), 429);

@@ -87,9 +87,7 @@ pub fn lift(flows: &[Flow]) -> (BTreeSet<BaseRule>, BTreeSet<BaseRule>) {
         let meant = flow(rule);
         if meant == *read {
             right.insert(rule);
-        } else if (meant.table, meant.priority, &meant.match_)
-            == (read.table, read.priority, &read.match_)
-        {
+        } else if meant.overwrites(read) {
             altered.insert(rule);
         }
     }

@@ -41,7 +41,7 @@ use crate::installed::Installed;
 use crate::intents::{Intents, Record};
 use crate::lldp;
 use crate::model::{NetworkId, Place};
-use crate::quiet::Quiet;
+use crate::quiet::{Named, Quiet};
 use crate::store::Store;
 use crate::topology::Topology;
 use crate::views::Sources;
@@ -59,6 +59,10 @@ use unseen::Unseen;
 
 /// Dirty networks, small ones, worked off before inputs are looked at again.
 const BATCH: usize = 64;
+
+/// Claims of MACs, and ports that changed, that metrics name.
+const NAMED_MACS: usize = 1000;
+const NAMED_PORTS: usize = 8192;
 
 /// All state, and what is under way.
 pub struct Engine {
@@ -127,9 +131,9 @@ pub struct Engine {
     /// Why the last session of a switch that is away ended.
     ended: BTreeMap<DatapathId, String>,
     /// Claims of MACs, by the claiming port, that metrics name.
-    named: HashSet<(Place, MacAddr)>,
+    named: Named<(Place, MacAddr)>,
     /// Ports that changed and are named in metrics.
-    changed_ports: HashSet<Place>,
+    changed_ports: Named<Place>,
     /// Ports on which something was heard that should not be.
     alarms: BTreeMap<Place, Alarm>,
     dirty: Dirty,
@@ -273,8 +277,8 @@ impl Engine {
             deaf: BTreeMap::new(),
             denied: BTreeMap::new(),
             ended: BTreeMap::new(),
-            named: HashSet::new(),
-            changed_ports: HashSet::new(),
+            named: Named::new(NAMED_MACS),
+            changed_ports: Named::new(NAMED_PORTS),
             alarms: BTreeMap::new(),
             dirty: Dirty::default(),
             waiters: HashMap::new(),

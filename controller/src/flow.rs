@@ -61,6 +61,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Whether the one takes the place of the other where it is added
+    /// [OpenFlow 1.3.5, 6.4]: a table has one flow for a priority and match.
+    pub fn overwrites(&self, other: &Self) -> bool {
+        (self.table, self.priority, &self.match_) == (other.table, other.priority, &other.match_)
+    }
+
     /// A flow that stays.
     pub fn new(
         table: u8,

@@ -45,13 +45,7 @@ pub fn lower(network: NetworkId, changes: &Changes) -> Steps {
 pub fn rewrite(network: NetworkId, held: &Slice, target: &Slice, strays: &[Stray]) -> Steps {
     let wanted = flows_of(network, rules(target).into_iter());
     let ours = flows_of(network, rules(held).into_iter());
-    let kept = |flow: &Flow| {
-        let same = |other: &Flow| {
-            (other.table, other.priority, &other.match_)
-                == (flow.table, flow.priority, &flow.match_)
-        };
-        wanted.iter().any(same)
-    };
+    let kept = |flow: &Flow| wanted.iter().any(|other| other.overwrites(flow));
     let there = ours.iter().chain(strays.iter().map(|stray| &stray.flow));
     let remove = there.filter(|flow| !kept(flow)).map(delete).collect();
     // A group that was read stays while its buckets change, and so floods go on. Of any other it isn't known what it

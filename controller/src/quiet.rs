@@ -1,8 +1,9 @@
-//! Log lines that a hostile peer could cause without end: one a second for
-//! each kind and place, and some for each kind and switch, which may invent
-//! places.
+//! Log lines and names in metrics that a hostile peer could cause without end.
+//! Of lines there is one a second for each kind and place, and there are some
+//! for each kind and switch, which may invent places.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use openflow::DatapathId;
@@ -50,6 +51,28 @@ impl Quiet {
     }
 }
 
+/// What metrics name, of what a hostile peer could invent without end: the
+/// first so many. The rest are counted together.
+#[derive(Debug)]
+pub struct Named<T> {
+    most: usize,
+    named: HashSet<T>,
+}
+
+impl<T: Eq + Hash> Named<T> {
+    /// At most so many are named.
+    pub fn new(most: usize) -> Self {
+        Self { most, named: HashSet::new() }
+    }
+
+    /// What one is called in metrics: its text, or `others`.
+    pub fn label(&mut self, one: T, text: impl ToString) -> String {
+        let has_name =
+            self.named.contains(&one) || (self.named.len() < self.most && self.named.insert(one));
+        if has_name { text.to_string() } else { "others".to_owned() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use openflow::PortNo;
@@ -66,5 +89,12 @@ mod tests {
         assert!(quiet.allows(("port", place(2, 1)), now));
         assert!(!quiet.allows(("port", place(2, 1)), now));
         assert!(quiet.allows(("port", place(1, 10_001)), now + PAUSE));
+    }
+
+    #[test]
+    fn the_first_keep_their_names_and_the_rest_have_one_together() {
+        let mut named = Named::new(2);
+        let labels = [1, 2, 3, 1, 4, 2].map(|n| named.label(n, n));
+        assert_eq!(labels, ["1", "2", "others", "1", "others", "2"]);
     }
 }

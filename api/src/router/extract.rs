@@ -165,10 +165,7 @@ impl FromRequest<It> for LargeBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
-        is_json(&request)?;
-        let room = room(&request, it, it.limits.document)?;
-        let body = read(request, it, it.limits.document).await?;
-        Ok(Self(body, room))
+        large(request, it, it.limits.document).await.map(|(body, room)| Self(body, room))
     }
 }
 
@@ -176,10 +173,7 @@ impl FromRequest<It> for BackupBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, it: &It) -> Result<Self, Problem> {
-        is_json(&request)?;
-        let room = room(&request, it, it.limits.backup)?;
-        let body = read(request, it, it.limits.backup).await?;
-        Ok(Self(body, room))
+        large(request, it, it.limits.backup).await.map(|(body, room)| Self(body, room))
     }
 }
 
@@ -203,11 +197,19 @@ fn declared_length(request: &Request) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// A JSON body that may be large, and the room that it takes.
+async fn large(request: Request, it: &It, limit: usize) -> Result<(Bytes, Room), Problem> {
+    is_json(&request)?;
+    let room = room(&request, it, limit)?;
+    Ok((read(request, it, limit).await?, room))
+}
+
 /// Room for a body that may be large: as much as is declared, or as it may
-/// have. Many at once would take more memory than there is.
+/// have. Many at once would take more memory than there is. One that is too
+/// large by its own word gets none: it isn't read.
 fn room(request: &Request, it: &Arc<Shared>, limit: usize) -> Result<Room, Problem> {
-    let length = declared_length(request).map_or(limit, |length| limit.min(length as usize));
-    if length <= it.limits.body {
+    let length = declared_length(request).unwrap_or(limit as u64);
+    if length <= it.limits.body as u64 || length > limit as u64 {
         return Ok(None);
     }
     let wanted = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);

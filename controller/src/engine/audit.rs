@@ -116,9 +116,6 @@ impl Engine {
             Vec::new(),
             removed.cookie,
         );
-        let same = |flow: &Flow| {
-            (flow.table, flow.priority, &flow.match_) == (gone.table, gone.priority, &gone.match_)
-        };
         let wanted = match Cookie::network(removed.cookie) {
             None => return,
             Some(0) => {
@@ -128,14 +125,14 @@ impl Engine {
                     _ => port.is_none(),
                 };
                 self.sessions.get(&switch).is_some_and(|live| {
-                    live.base.iter().filter(here).any(|rule| same(&base::flow(*rule)))
+                    live.base.iter().filter(here).any(|rule| base::flow(*rule).overwrites(&gone))
                 })
             }
             Some(id) => {
                 let Some(id) = NetworkId::new(id) else { return };
                 let has = |slice: &Slice| {
                     let rules = candidates(slice, &gone).into_iter();
-                    rules.flat_map(|rule| flow::flows(id, rule)).any(|flow| same(&flow))
+                    rules.flat_map(|rule| flow::flows(id, rule)).any(|flow| flow.overwrites(&gone))
                 };
                 self.installed
                     .get(id, switch)

@@ -40,8 +40,6 @@ const DEAF: Duration = Duration::from_secs(5);
 const MOST_PROBES: usize = 16;
 /// Of these, counters that one switch is asked for at a time.
 const READS: usize = 16;
-/// MACs, each at a port, that are named in metrics; more are counted together.
-const NAMED: usize = 1000;
 
 /// How long an alarm stands after its cause was last seen.
 const ALARM: Duration = Duration::from_secs(60);
@@ -368,12 +366,8 @@ impl Engine {
         claimant: Place,
         now: Instant,
     ) {
-        let named = self.named.contains(&(claimant, mac)) || self.named.len() < NAMED;
-        if named {
-            self.named.insert((claimant, mac));
-        }
         let (switch, port) = labels(claimant);
-        let text = if named { mac.to_string() } else { "others".to_owned() };
+        let text = self.named.label((claimant, mac), mac);
         metrics::counter!("isolane_mac_conflicts_total", "switch" => switch, "port" => port, "mac" => text)
             .increment(1);
         let news = self.hosts.conflict(network, mac, claimant, now);

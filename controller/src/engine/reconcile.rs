@@ -12,7 +12,6 @@ use openflow::{DatapathId, MacAddr, PortNo};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::learning::labels;
 use super::{Engine, Pending};
 use crate::compile::{Network, compile_all};
 use crate::cookie::Cookie;
@@ -396,8 +395,8 @@ impl Engine {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             job.stale = true;
             for switch in std::mem::take(&mut job.outstanding) {
-                let (label, _) = labels(Place::new(switch, PortNo::ANY));
-                metrics::counter!("isolane_slow_answers_total", "switch" => label).increment(1);
+                metrics::counter!("isolane_slow_answers_total", "switch" => switch.to_string())
+                    .increment(1);
                 if self.quiet.allows(("slow", Place::new(switch, PortNo::ANY)), now) {
                     warn!(%switch, network = %id,
                         "the switch hasn't confirmed a change for {} s; others go on without it", PATIENCE.as_secs());
@@ -520,10 +519,6 @@ impl Engine {
                     switch,
                     Held { slice: target.unwrap_or_default(), ..Held::default() },
                 );
-                if !self.jobs.get(&id).is_some_and(|job| job.outstanding.contains(&switch)) {
-                    // Others went on without it; now it takes changes again.
-                    self.mark(id);
-                }
                 self.phase_answered(id, switch, now);
             }
             (Some(Pending::Phase(id)), Err(failure)) => {
@@ -548,9 +543,12 @@ impl Engine {
     }
 
     fn phase_answered(&mut self, id: NetworkId, switch: DatapathId, now: Instant) {
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.outstanding.remove(&switch);
+        let awaited = self.jobs.get_mut(&id).is_some_and(|job| job.outstanding.remove(&switch));
+        if awaited {
             self.next_phase(id, now);
+        } else {
+            // Others went on without it; now it takes changes again.
+            self.mark(id);
         }
     }
 

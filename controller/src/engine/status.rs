@@ -559,11 +559,8 @@ impl Engine {
                 }
                 Some(new) => {
                     let (was, will) = (flows(&old), flows(&new));
-                    let same = |a: &Flow, b: &Flow| {
-                        (a.table, a.priority, &a.match_) == (b.table, b.priority, &b.match_)
-                    };
                     let change = |flow: &&Flow| {
-                        if was.iter().any(|old| same(old, flow)) {
+                        if was.iter().any(|old| old.overwrites(flow)) {
                             FlowChange::Modify
                         } else {
                             FlowChange::Add
@@ -571,7 +568,8 @@ impl Engine {
                     };
                     let set = will.iter().filter(|flow| !was.contains(flow));
                     tables.items.extend(set.map(|flow| show(flow, Some(change(&flow)))));
-                    let gone = was.iter().filter(|old| !will.iter().any(|flow| same(old, flow)));
+                    let gone =
+                        was.iter().filter(|old| !will.iter().any(|flow| old.overwrites(flow)));
                     tables.items.extend(gone.map(|flow| show(flow, Some(FlowChange::Remove))));
                     tables.groups.extend(match (old.floods(), new.floods()) {
                         (false, true) => Some(group(&new, Some(FlowChange::Add))),

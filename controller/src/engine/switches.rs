@@ -52,9 +52,6 @@ pub(super) struct Refused {
     pub reason: String,
 }
 
-/// Ports that changed and are named in metrics; more are counted together.
-const NAMED_PORTS: usize = 8192;
-
 /// Refused switches that are remembered.
 const MOST_REFUSALS: usize = 1024;
 
@@ -314,12 +311,8 @@ impl Engine {
         let renamed =
             reason == PortReason::Delete || old.as_ref().is_none_or(|old| old.name != new.name);
         if renamed {
-            // A switch may invent ports without end.
-            let named = self.changed_ports.len() < NAMED_PORTS;
-            let named =
-                self.changed_ports.contains(&place) || named && self.changed_ports.insert(place);
             let (switch, number) = labels(place);
-            let number = if named { number } else { "others".to_owned() };
+            let number = self.changed_ports.label(place, number);
             metrics::counter!("isolane_ports_changed_total", "switch" => switch, "port" => number)
                 .increment(1);
             if self.quiet.allows(("port", place), now) {

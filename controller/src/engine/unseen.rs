@@ -120,8 +120,10 @@ impl Engine {
     fn next(&self, id: DatapathId, out: Out) -> Option<(Place, Encap)> {
         let Out::Trunk(port, encap) = out else { return None };
         let place = Place::new(id, port);
-        let is_open = self.topology.is_up(place) || !self.sessions.contains_key(&id);
-        is_open.then(|| Some((self.topology.peer(place)?, encap))).flatten()
+        if self.sessions.contains_key(&id) && !self.topology.is_up(place) {
+            return None;
+        }
+        Some((self.topology.peer(place)?, encap))
     }
 
     /// Whether the installed flows to a host lead from here to a switch that

@@ -49,8 +49,6 @@ struct Found {
     apply: usize,
     step: u32,
     index: u32,
-    /// How many of the apply's requests there are up to it.
-    until: u32,
     /// It is the barrier behind the step.
     barrier: bool,
     /// It is the very last one.
@@ -121,8 +119,9 @@ impl Requests {
         let found = self.find(xid).filter(|found| found.barrier).ok_or(())?;
         let apply = self.applies.get_mut(found.apply).ok_or(())?;
         // A reply that is only repeated is none.
-        if found.until > apply.reached {
-            apply.reached = found.until;
+        let until = xid.wrapping_sub(apply.first) + 1;
+        if until > apply.reached {
+            apply.reached = until;
             self.progress = Some(now);
         }
         Ok(if found.last { self.end(found.apply) } else { None })
@@ -165,14 +164,13 @@ impl Requests {
         if offset >= apply.length {
             return None;
         }
-        let (last, until) = (offset == apply.length - 1, offset + 1);
+        let last = offset == apply.length - 1;
         for (step, requests) in &apply.steps {
             if offset <= *requests {
                 return Some(Found {
                     apply: at,
                     step: *step,
                     index: offset,
-                    until,
                     barrier: offset == *requests,
                     last,
                 });
